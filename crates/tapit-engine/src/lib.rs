@@ -1,0 +1,106 @@
+//! The contract between the server and whatever runs instances.
+//!
+//! It is declarative: the server hands over a complete `ProcessTarget` and looks at what came of it. An engine that
+//! reconciles by itself (ECS) and one that must be told every step (the embedded one) fit behind it alike.
+
+mod error;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tapit_model::{
+    Digest, ImageRef, ImageView, InstanceId, InstanceKey, MemoryMib, PinnedImage, ProcessKey, ProcessObserved,
+    ProcessTarget, Usage,
+};
+
+pub use error::{EngineError, ImageFault};
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    Accepted,
+    /// The engine holds a newer revision; the target was ignored.
+    Stale,
+}
+
+/// Memory that instances may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    pub total: MemoryMib,
+    pub used: MemoryMib,
+}
+
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// `embedded` or `ecs`.
+    fn name(&self) -> &'static str;
+
+    /// States the whole world once, at start-up: instances of processes that are not named are removed.
+    async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError>;
+
+    /// Makes one process be so. Returns once the target is accepted, not once it is reached.
+    async fn apply(&self, target: ProcessTarget) -> Result<Applied, EngineError>;
+
+    /// Every process that the engine holds a target for, or still has instances of. Cheap: no system calls.
+    async fn observe(&self) -> Result<Vec<ProcessObserved>, EngineError>;
+
+    /// Resolves a reference to a digest and makes the image ready to start: fetched, verified, unpacked. An image that
+    /// was imported by hand is used as it is. Two callers for one image share the work.
+    async fn prepare(&self, image: &ImageRef) -> Result<PinnedImage, EngineError>;
+
+    /// Gives a notice to the newest `count` live spot instances of a process, as if their capacity were reclaimed.
+    async fn interrupt(&self, process: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError>;
+
+    /// What running instances use now.
+    async fn usage(&self, process: &ProcessKey) -> Result<Vec<(InstanceId, Usage)>, EngineError>;
+
+    /// The last lines that an instance wrote, oldest first; also of one that has stopped.
+    async fn log_tail(&self, instance: &InstanceKey, lines: usize) -> Result<Vec<String>, EngineError>;
+
+    /// `None` where capacity is not this engine's to count.
+    fn capacity(&self) -> Option<Capacity>;
+
+    /// What the host lacks, one sentence each.
+    fn warnings(&self) -> Vec<String>;
+
+    /// Wakes up when anything may look different. Carries no data; wake-ups may be joined.
+    fn changes(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Tells the engine that something outside of it may have changed (a route, an imported image): look again.
+    fn nudge(&self);
+
+    /// The images held here.
+    fn images(&self) -> &dyn Images;
+
+    /// Ends the engine's own work. Instances keep running.
+    async fn close(&self);
+
+    /// Stops every instance and removes everything that the engine ever made, network included.
+    async fn teardown(&self) -> Result<(), EngineError>;
+}
+
+/// Images held by an engine. `used_by` of the views is left empty: only the server knows who uses what.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Imports a tar of `docker save` or of an OCI layout from a file. `name` names it when the archive does not, or
+    /// instead of the archive's own name. Returns what was imported.
+    async fn import(&self, archive: &std::path::Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError>;
+    async fn list(&self) -> Result<Vec<ImageView>, EngineError>;
+    /// Forgets a name, and its layers where nothing else holds them. `in_use` digests are kept on disk.
+    async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError>;
+    /// Forgets every image whose digest is not in use. Returns the freed bytes and the names.
+    async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError>;
+}
+
+/// What an engine must know of the traffic to its instances, so that none is told to stop while requests reach it.
+/// On the embedded engine the router answers; ids are `APP/INSTANCE` as `InstanceKey` prints them.
+pub trait Traffic: Send + Sync {
+    /// Takes the instance out of every route, for ever. After it returns, no new request is sent to it.
+    fn withdraw(&self, instance: &InstanceKey);
+    fn is_routed(&self, instance: &InstanceKey) -> bool;
+    /// Requests and upgraded connections in flight to the instance.
+    fn in_flight(&self, instance: &InstanceKey) -> u32;
+}
+
+/// An engine as the server holds it.
+pub type SharedEngine = Arc<dyn Engine>;

@@ -1,0 +1,45 @@
+//! The nouns of tapit as plain data.
+//!
+//! Every other crate speaks in these types. Nothing here reads a clock, a file or the network; parsing is the only way
+//! to make an identity or a quantity, so a value that exists is legal.
+
+mod command;
+mod error;
+mod event;
+mod ids;
+mod image;
+mod keys;
+mod observed;
+mod patch;
+mod quantity;
+mod request;
+mod route;
+mod spec;
+mod target;
+mod time;
+mod view;
+mod world;
+
+pub use command::CommandLine;
+pub use error::{Code, Refusal, nearest};
+pub use event::{Event, EventKind};
+pub use ids::{AppName, InstanceId, InstanceKey, NameError, ProcessKey, ProcessName};
+pub use image::{Digest, ImageError, ImageRef};
+pub use keys::{KeyInfo, PROCESS_KEYS, ProcessField, process_field};
+pub use observed::{
+    Blocked, BlockedCode, Exit, Failure, InstanceObserved, InstanceState, ProcessObserved, Reason, ReasonCode, Usage,
+};
+pub use patch::{Assign, CountChange, ProcessPatch, ResizeMode, Words};
+pub use quantity::{CpuMillis, MemoryMib, QuantityError, Seconds};
+pub use request::Request;
+pub use route::{Backend, Route, RouteTable};
+pub use spec::{Health, InstanceKind, Lifecycle, Port, PortSetting, ProcessSpec, Size};
+pub use target::{Check, Formation, PinnedImage, Presence, ProcessTarget};
+pub use time::{Moment, Timestamp};
+pub use view::{
+    AppView, BlockedView, Counts, EventView, HealthView, ImageView, InstanceView, LastExitView, Outcome, ProcessView,
+    Progress, RequestCounts, RolloutView, StatusView,
+};
+pub use world::{
+    App, Change, Generation, ImageSource, Process, Revision, Rollout, RolloutKind, RolloutState, Template, World,
+};

@@ -1,0 +1,68 @@
+//! The complete order for an engine: make this process be so.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CommandLine, Digest, ImageRef, Lifecycle, Port, ProcessKey, Revision, Seconds, Size};
+
+/// Everything that an engine must know of one process. Complete in itself; an older revision is refused as stale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessTarget {
+    pub key: ProcessKey,
+    pub revision: Revision,
+    pub presence: Presence,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Presence {
+    /// No instance may be left; the process is forgotten once that is so.
+    Absent,
+    Present(Box<Formation>),
+}
+
+/// How many instances of which generation.
+///
+/// Instances of any other generation are old: each is retired once a healthy one of this generation stands in for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Formation {
+    pub generation: u64,
+    pub image: PinnedImage,
+    pub command: Option<CommandLine>,
+    /// Given as `PORT`.
+    pub port: Port,
+    pub check: Check,
+    /// How long an instance may take to become healthy before it counts as failed.
+    pub health_timeout: Seconds,
+    /// Applied in place to running instances of this generation.
+    pub size: Size,
+    pub demand: u32,
+    pub spot: u32,
+    pub lifecycle: Lifecycle,
+    /// HTTP from outside goes to it: an instance counts as serving only once it is routed.
+    pub public: bool,
+    /// The app's variables, sorted by name.
+    pub variables: Vec<(String, String)>,
+    /// Given as `TAPIT_VERSION`.
+    pub version: String,
+}
+
+/// An image reference with the digest that it was resolved to, once per rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedImage {
+    pub reference: ImageRef,
+    /// Of the image's config: the same for one image whichever way it came.
+    pub digest: Digest,
+    /// TCP ports that the image exposes, sorted.
+    pub exposed: Vec<Port>,
+}
+
+/// When an instance is healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Accepts a TCP connection.
+    Tcp(Port),
+    /// Answers 2xx or 3xx.
+    Http { port: Port, path: String },
+    /// Has run for this long.
+    Uptime(Seconds),
+}
