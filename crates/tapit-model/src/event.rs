@@ -34,6 +34,39 @@ pub enum EventKind {
     Unblocked,
 }
 
+impl EventKind {
+    /// The word that the API and the store use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::AppCreated => "app_created",
+            EventKind::AppChanged => "app_changed",
+            EventKind::AppDeleted => "app_deleted",
+            EventKind::ProcessCreated => "process_created",
+            EventKind::ProcessChanged => "process_changed",
+            EventKind::ProcessDisabled => "process_disabled",
+            EventKind::ProcessEnabled => "process_enabled",
+            EventKind::ProcessDeleted => "process_deleted",
+            EventKind::RolloutStarted => "rollout_started",
+            EventKind::RolloutSucceeded => "rollout_succeeded",
+            EventKind::RolloutRolledBack => "rollout_rolled_back",
+            EventKind::RolloutFailed => "rollout_failed",
+            EventKind::RolloutSuperseded => "rollout_superseded",
+            EventKind::ImagePinned => "image_pinned",
+            EventKind::ImageUnavailable => "image_unavailable",
+            EventKind::InstanceStarting => "instance_starting",
+            EventKind::InstanceHealthy => "instance_healthy",
+            EventKind::InstanceUnhealthy => "instance_unhealthy",
+            EventKind::InstanceDraining => "instance_draining",
+            EventKind::InstanceStopping => "instance_stopping",
+            EventKind::InstanceStopped => "instance_stopped",
+            EventKind::InstanceResized => "instance_resized",
+            EventKind::SpotInterrupted => "spot_interrupted",
+            EventKind::Blocked => "blocked",
+            EventKind::Unblocked => "unblocked",
+        }
+    }
+}
+
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

@@ -85,6 +85,18 @@ pub enum RolloutKind {
     Enable,
 }
 
+impl RolloutKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RolloutKind::Create => "create",
+            RolloutKind::Update => "update",
+            RolloutKind::Restart => "restart",
+            RolloutKind::Resize => "resize",
+            RolloutKind::Enable => "enable",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RolloutState {

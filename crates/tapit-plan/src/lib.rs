@@ -1,1 +1,7 @@
-//! Stub.
+//! Every decision of tapit, as pure functions: no clock, no randomness, no I/O.
+//!
+//! Two planners share the work. `app` decides what should be (admission of requests, generations, outcomes of rollouts,
+//! routes, status); `host` decides, for the embedded engine, which instance starts, drains or ends now.
+
+pub mod app;
+pub mod host;

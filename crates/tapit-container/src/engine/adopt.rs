@@ -1,0 +1,198 @@
+//! Finds the instances of an earlier server and takes them over as they are.
+//!
+//! The directories say what there should be, the processes say what there is. One that runs is watched and checked again;
+//! one that ended meanwhile is entered with its exit; one that was never started is removed. Nothing is stopped here:
+//! the planner sees everything and decides.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tapit_engine::EngineError;
+use tapit_model::{AppName, InstanceKey, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode, Revision};
+use tapit_plan::host::{Ended, Phase};
+
+use super::life::Life;
+use super::shared::Shared;
+use super::state::{Instance, reason_of_exit};
+use super::{clock, health, serials, start, watch};
+use crate::instance::{Adopted, InstanceDir, Order, Running, Stored};
+
+struct Found {
+    key: ProcessKey,
+    instance: Instance,
+}
+
+pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
+    let scanned = {
+        let shared = Arc::clone(shared);
+        tokio::task::spawn_blocking(move || scan(&shared)).await
+    };
+    let found = scanned.map_err(|error| EngineError::act("reading the instances of an earlier server", error))??;
+    let (entered, left_over) = enter(shared, found, targets);
+    for (key, id, running) in entered {
+        watch::spawn(shared, &key, &id, running);
+        health::spawn(shared, &key, &id);
+    }
+    for (key, id) in left_over {
+        tracing::info!(process = %key, instance = %id, "an instance of a process that is not known any more; it is stopped");
+    }
+    shared.changed();
+    Ok(())
+}
+
+type Watched = Vec<(ProcessKey, tapit_model::InstanceId, Arc<Running>)>;
+
+fn enter(
+    shared: &Shared,
+    found: Vec<Found>,
+    targets: Vec<ProcessTarget>,
+) -> (Watched, Vec<(ProcessKey, tapit_model::InstanceId)>) {
+    let mut state = shared.state();
+    for target in targets {
+        let last_serial = serials::last(&shared.process_dir(&target.key));
+        let process = state.processes.entry(target.key.clone()).or_default();
+        process.last_serial = last_serial;
+        process.target = Some(target);
+    }
+    let (mut watched, mut left_over) = (Vec::new(), Vec::new());
+    for Found { key, instance } in found {
+        let process = state.processes.entry(key.clone()).or_default();
+        if process.target.is_none() {
+            left_over.push((key.clone(), instance.key.id.clone()));
+            let presence = Presence::Absent;
+            process.target = Some(ProcessTarget { key: key.clone(), revision: Revision(0), presence });
+        }
+        process.last_serial = process.last_serial.max(instance.serial);
+        if let Some(running) = &instance.running {
+            watched.push((key.clone(), instance.key.id.clone(), Arc::clone(running)));
+        }
+        process.instances.insert(instance.serial, instance);
+    }
+    state.adopted = true;
+    (watched, left_over)
+}
+
+/// Reads `D/instances/APP/PROCESS/SERIAL`. What does not have such a name is not ours and is left alone.
+fn scan(shared: &Shared) -> Result<Vec<Found>, EngineError> {
+    let mut found = Vec::new();
+    for app in names(&shared.dir)? {
+        let Ok(app_name) = AppName::parse(&app) else { continue };
+        for process in names(&shared.dir.join(&app))? {
+            let Ok(process_name) = ProcessName::parse(&process) else { continue };
+            let key = ProcessKey::new(&app_name, &process_name);
+            for serial in names(&shared.process_dir(&key))? {
+                let Ok(serial) = serial.parse::<u64>() else { continue };
+                found.extend(take_over(shared, &key, serial).map(|instance| Found { key: key.clone(), instance }));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn names(dir: &Path) -> Result<Vec<String>, EngineError> {
+    let failed = |error| EngineError::act(format!("reading {}", dir.display()), error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    Ok(names)
+}
+
+/// `None` when there is nothing to take over; what was left of it is removed then.
+fn take_over(shared: &Shared, key: &ProcessKey, serial: u64) -> Option<Instance> {
+    let dir = shared.instance_dir(key, serial);
+    let life = Life::read(dir.path());
+    let (order, mut life) = match (dir.order(), life) {
+        (Stored::Found(order), Some(life)) => (order, life),
+        (Stored::Missing | Stored::Corrupt(_), _) | (_, None) => {
+            remove(&dir);
+            return None;
+        }
+    };
+    if life.boot_id != shared.boot_id {
+        // Its moments are of another boot's clock.
+        life.healthy_since = None;
+    }
+    let adopted = dir.adopt().unwrap_or_else(|error| Adopted::Lost(start::describe(&error)));
+    let running = match adopted {
+        Adopted::Alive(running) => {
+            settle(&mut life);
+            Some(Arc::new(running))
+        }
+        Adopted::Exited(exit) => {
+            end(&mut life, Some(exit), reason_of_exit(&exit));
+            None
+        }
+        Adopted::Lost(text) => {
+            end(&mut life, None, Reason { code: ReasonCode::Lost, text });
+            None
+        }
+        Adopted::NeverStarted => {
+            remove(&dir);
+            return None;
+        }
+    };
+    if running.is_none() {
+        if let Err(error) = dir.release() {
+            tracing::error!(dir = %dir.path().display(), error = %start::describe(&error), "cleaning up after an instance");
+        }
+    } else if let Some(ip) = ip_of(&order) {
+        shared.addresses().reserve(ip);
+    }
+    let instance = instance(key, order, life, running);
+    shared.record(key, &instance);
+    Some(instance)
+}
+
+/// One that was being made when the server died runs now; its timers start when they started.
+fn settle(life: &mut Life) {
+    if life.started_at.is_none() {
+        life.started_at = Some(clock::timestamp());
+    }
+}
+
+/// An end that happened while nobody looked. One that was ordered keeps its order's reason.
+fn end(life: &mut Life, exit: Option<tapit_model::Exit>, reason: Reason) {
+    let why = match life.phase {
+        Phase::Stopped { .. } => return,
+        Phase::Draining { why, .. } | Phase::Stopping { why, .. } => why,
+        Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } => {
+            let why = reason.code;
+            life.reason = Some(reason);
+            why
+        }
+    };
+    let now = clock::moment();
+    let healthy_for = life.healthy_since.map(|since| now.since(since));
+    life.phase = Phase::Stopped { at: now, ended: Ended { why, healthy_for } };
+    life.stopped_at = Some(exit.map_or_else(clock::timestamp, |exit| exit.at));
+    life.exit = exit;
+}
+
+fn instance(key: &ProcessKey, order: Order, life: Life, running: Option<Arc<Running>>) -> Instance {
+    Instance {
+        key: InstanceKey { app: key.app.clone(), id: order.key.id.clone() },
+        serial: order.serial,
+        generation: order.generation,
+        kind: order.kind,
+        slot: order.slot,
+        restarts: order.restarts,
+        ip: ip_of(&order),
+        life,
+        running,
+        outgrown: false,
+    }
+}
+
+fn ip_of(order: &Order) -> Option<std::net::Ipv4Addr> {
+    order.network.as_ref().map(|attach| attach.ip)
+}
+
+fn remove(dir: &InstanceDir) {
+    if let Err(error) = dir.remove() {
+        tracing::error!(dir = %dir.path().display(), error = %start::describe(&error), "removing what is left of an instance");
+    }
+}

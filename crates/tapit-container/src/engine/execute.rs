@@ -1,0 +1,109 @@
+//! Carries out what was planned. Holds no policy: each action changes the state at once, so that planning again does not
+//! ask for it twice, and then has its effect.
+
+use std::sync::Arc;
+
+use tapit_model::{InstanceId, ProcessKey, ReasonCode, Size};
+use tapit_plan::host::{Action, Phase};
+
+use super::clock;
+use super::shared::Shared;
+use super::start;
+use super::state::reason_of_order;
+use crate::instance::Signal;
+
+pub fn execute(shared: &Arc<Shared>, key: &ProcessKey, action: Action) {
+    match action {
+        Action::Start(order) => start::start(shared, key, order),
+        Action::Drain { id, why } => drain(shared, key, &id, why),
+        Action::Terminate { id } => terminate(shared, key, &id),
+        Action::Kill { id } => kill(shared, key, &id),
+        Action::Resize { id, size } => resize(shared, key, &id, size),
+        Action::Forget { id } => forget(shared, key, &id),
+    }
+}
+
+pub fn drain(shared: &Shared, key: &ProcessKey, id: &InstanceId, why: ReasonCode) {
+    let since = clock::moment();
+    let withdrawn = shared.update(key, id, |instance| {
+        // A failed health check has said why in its own words already.
+        if !(why == ReasonCode::Unhealthy && instance.life.reason.is_some()) {
+            instance.life.reason = Some(reason_of_order(why));
+        }
+        instance.life.phase = Phase::Draining { since, why };
+        instance.key.clone()
+    });
+    if let Some(instance) = withdrawn {
+        shared.traffic.withdraw(&instance);
+    }
+}
+
+fn terminate(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
+    let since = clock::moment();
+    let running = shared.update(key, id, |instance| {
+        if let Phase::Draining { why, .. } = instance.life.phase {
+            instance.life.phase = Phase::Stopping { since, why, killed: false };
+        }
+        instance.running.clone()
+    });
+    // One that is still being made is signalled by its launch, which looks at the phase when it is done.
+    if let Some(Some(running)) = running {
+        signal(id, running.signal(Signal::Stop));
+    }
+}
+
+fn kill(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
+    let running = shared.update(key, id, |instance| {
+        if let Phase::Stopping { since, why, .. } = instance.life.phase {
+            instance.life.phase = Phase::Stopping { since, why, killed: true };
+        }
+        instance.running.clone()
+    });
+    if let Some(Some(running)) = running {
+        signal(id, running.signal(Signal::Kill));
+    }
+}
+
+/// A signal that does not arrive means that the container is gone, which its watcher reports; anything else is told.
+fn signal(id: &InstanceId, result: Result<(), crate::instance::SignalError>) {
+    if let Err(error) = result {
+        tracing::warn!(instance = %id, error = &error as &dyn std::error::Error, "signalling an instance");
+    }
+}
+
+/// The size counts as applied from now on; where it cannot be, the instance is marked as outgrown and gets its old one.
+pub fn resize(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, size: Size) {
+    let changed = shared.update(key, id, |instance| {
+        let old = std::mem::replace(&mut instance.life.size, size);
+        instance.running.clone().map(|running| (running, old))
+    });
+    if let Some(Some((running, old))) = changed {
+        let (shared, key, id) = (Arc::clone(shared), key.clone(), id.clone());
+        // Lowering a limit lets the kernel reclaim, which takes as long as it takes.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = running.resize(size) {
+                tracing::warn!(instance = %id, error = &error as &dyn std::error::Error, "resizing in place; it will be replaced");
+                shared.update(&key, &id, |instance| {
+                    instance.life.size = old;
+                    instance.outgrown = true;
+                });
+            }
+        });
+    }
+}
+
+fn forget(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
+    let serial = {
+        let mut state = shared.state();
+        let Some(process) = state.processes.get_mut(key) else { return };
+        let Some(serial) = process.instances.values().find(|i| i.key.id == *id).map(|i| i.serial) else { return };
+        process.instances.remove(&serial);
+        serial
+    };
+    let dir = shared.instance_dir(key, serial);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = dir.remove() {
+            tracing::error!(dir = %dir.path().display(), error = &error as &dyn std::error::Error, "removing an instance");
+        }
+    });
+}

@@ -1,0 +1,59 @@
+//! What the engine knows of an instance beyond its order and its exit, kept in the instance's directory.
+//!
+//! A restarted server reads it back, so that an instance that was told to stop is never routed again and one that was
+//! healthy need not prove itself anew. Written by rename without a sync: it must survive the death of the server, not
+//! of the host, since no container survives that either.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tapit_model::{Check, Exit, Moment, Reason, Size, Timestamp};
+use tapit_plan::host::Phase;
+
+const FILE: &str = "life.json";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    pub boot_id: String,
+    pub phase: Phase,
+    pub size: Size,
+    pub check: Check,
+    pub reason: Option<Reason>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub healthy_at: Option<Timestamp>,
+    /// The same moment, for timers.
+    pub healthy_since: Option<Moment>,
+    pub stopped_at: Option<Timestamp>,
+    pub exit: Option<Exit>,
+    /// How the instance ended whose place this one took.
+    pub earlier_exit: Option<Exit>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("writing {path}")]
+pub struct LifeError {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+impl Life {
+    pub fn write(&self, dir: &Path) -> Result<(), LifeError> {
+        let path = dir.join(FILE);
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
+            serde_json::to_writer(&mut file, self)?;
+            file.flush()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| LifeError { path: path.clone(), source })
+    }
+
+    /// `None` when the file is missing or not readable as one of ours: the instance is then judged by its process alone.
+    pub fn read(dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(dir.join(FILE)).ok()?).ok()
+    }
+}

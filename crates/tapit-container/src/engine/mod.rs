@@ -1,0 +1,198 @@
+//! The embedded engine: runs instances as containers on this machine.
+//!
+//! The server calls it through `tapit_engine::Engine`. One task (`actor`) plans and acts; tasks of their own launch,
+//! watch and check each instance and only ever report into the state. Everything that must survive the server lies in
+//! the instances' directories (`adopt` reads it back). This module decides nothing: `tapit_plan::host` does.
+
+mod actor;
+mod adopt;
+mod clock;
+mod execute;
+mod health;
+mod life;
+mod open;
+mod order;
+mod serials;
+mod shared;
+mod start;
+mod state;
+mod teardown;
+mod usage;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tapit_engine::{Applied, Capacity, Engine, EngineError, Images, Traffic};
+use tapit_model::{
+    ImageRef, InstanceId, InstanceKey, InstanceKind, MemoryMib, PinnedImage, Presence, ProcessKey, ProcessObserved,
+    ProcessTarget, ReasonCode, Usage,
+};
+use tapit_plan::host::Phase;
+use tokio::task::JoinHandle;
+
+use shared::Shared;
+use state::ProcessState;
+
+/// How to open the engine.
+pub struct EmbeddedConfig {
+    pub data_dir: PathBuf,
+    /// The program that is re-executed as shim, monitor and unpacker: one that calls `child_main` first. A server gives
+    /// `/proc/self/exe`, which stays right when the file on disk is replaced by a newer one.
+    pub exe: PathBuf,
+    /// Memory for instances; `None`: most of the host's.
+    pub capacity: Option<MemoryMib>,
+    pub traffic: Arc<dyn Traffic>,
+}
+
+pub struct Embedded {
+    shared: Arc<Shared>,
+    actor: Mutex<Option<JoinHandle<()>>>,
+    warnings: Vec<String>,
+    meter: usage::Meter,
+}
+
+impl Embedded {
+    /// Prepares the host (network, cgroup, images). Nothing is started or stopped before `adopt`.
+    pub async fn open(config: EmbeddedConfig) -> Result<Arc<Self>, EngineError> {
+        let opened = open::open(config).await?;
+        let engine = Self {
+            shared: Arc::new(opened.shared),
+            actor: Mutex::new(None),
+            warnings: opened.warnings,
+            meter: usage::Meter::default(),
+        };
+        Ok(Arc::new(engine))
+    }
+
+    fn actor(&self) -> Option<JoinHandle<()>> {
+        self.actor.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
+        adopt::adopt(&self.shared, targets).await?;
+        let actor = tokio::spawn(actor::run(Arc::clone(&self.shared)));
+        *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+        Ok(())
+    }
+
+    async fn apply(&self, target: ProcessTarget) -> Result<Applied, EngineError> {
+        let mut state = self.shared.state();
+        let last_serial = || serials::last(&self.shared.process_dir(&target.key));
+        let process = state
+            .processes
+            .entry(target.key.clone())
+            .or_insert_with(|| ProcessState { last_serial: last_serial(), ..ProcessState::default() });
+        if process.target.as_ref().is_some_and(|held| held.revision > target.revision) {
+            return Ok(Applied::Stale);
+        }
+        if size(process.target.as_ref()) != size(Some(&target)) {
+            // What did not fit the last size may fit this one.
+            process.instances.values_mut().for_each(|instance| instance.outgrown = false);
+        }
+        process.blocked.clear();
+        process.failure = None;
+        process.target = Some(target);
+        drop(state);
+        self.shared.changed();
+        Ok(Applied::Accepted)
+    }
+
+    async fn observe(&self) -> Result<Vec<ProcessObserved>, EngineError> {
+        Ok(self.shared.state().observe(clock::moment()))
+    }
+
+    async fn prepare(&self, image: &ImageRef) -> Result<PinnedImage, EngineError> {
+        let prepared = self.shared.images.prepare(image).await?;
+        if let Some(warning) = prepared.warning {
+            tracing::warn!(%image, "{warning}");
+        }
+        Ok(prepared.image)
+    }
+
+    async fn interrupt(&self, key: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError> {
+        let chosen: Vec<_> = {
+            let state = self.shared.state();
+            let process = state.processes.get(key).ok_or_else(|| EngineError::UnknownProcess(key.clone()))?;
+            let live = process.instances.values().rev().filter(|instance| match instance.life.phase {
+                Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } => {
+                    instance.kind == InstanceKind::Spot
+                }
+                Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Stopped { .. } => false,
+            });
+            live.take(count as usize).map(|instance| instance.key.id.clone()).collect()
+        };
+        for id in &chosen {
+            execute::drain(&self.shared, key, id, ReasonCode::Reclaimed);
+        }
+        Ok(chosen)
+    }
+
+    async fn usage(&self, key: &ProcessKey) -> Result<Vec<(InstanceId, Usage)>, EngineError> {
+        Ok(self.meter.read(&self.shared, key))
+    }
+
+    async fn log_tail(&self, instance: &InstanceKey, lines: usize) -> Result<Vec<String>, EngineError> {
+        let dir = {
+            let state = self.shared.state();
+            let found = state.processes.iter().filter(|(key, _)| key.app == instance.app).find_map(|(key, process)| {
+                let found = process.instances.values().find(|held| held.key == *instance)?;
+                Some(self.shared.instance_dir(key, found.serial))
+            });
+            found.ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?
+        };
+        let read = tokio::task::spawn_blocking(move || dir.log_tail(lines)).await;
+        let lines = read.map_err(|error| EngineError::act(format!("reading the log of {instance}"), error))?;
+        Ok(lines.into_iter().map(|line| line.text).collect())
+    }
+
+    fn capacity(&self) -> Option<Capacity> {
+        let state = self.shared.state();
+        Some(Capacity { total: state.capacity, used: state.used() })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
+    fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.watch()
+    }
+
+    fn nudge(&self) {
+        self.shared.nudge();
+    }
+
+    fn images(&self) -> &dyn Images {
+        &self.shared.images
+    }
+
+    async fn close(&self) {
+        self.shared.state().closing = true;
+        if let Some(actor) = self.actor() {
+            actor.abort();
+            // Aborted is what it is to be.
+            let _ = actor.await;
+        }
+    }
+
+    async fn teardown(&self) -> Result<(), EngineError> {
+        self.close().await;
+        teardown::teardown(&self.shared).await
+    }
+}
+
+fn size(target: Option<&ProcessTarget>) -> Option<tapit_model::Size> {
+    match &target?.presence {
+        Presence::Present(formation) => Some(formation.size),
+        Presence::Absent => None,
+    }
+}

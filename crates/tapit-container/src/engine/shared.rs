@@ -1,0 +1,182 @@
+//! What the parts of the engine share: the state behind its lock, the host's resources, and the wake-ups.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tapit_engine::Traffic;
+use tapit_model::{InstanceId, InstanceKey, Moment, ProcessKey};
+use tapit_plan::host::{Phase, plan_host};
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::clock;
+use super::serials::Serials;
+use super::state::{HostState, Instance, TrafficFacts};
+use crate::images::ImageStore;
+use crate::instance::InstanceDir;
+use crate::linux::cgroup;
+use crate::linux::net::{AddressPool, HostNet};
+
+/// How many containers are being made at once: more would only wait for each other in the kernel.
+const LAUNCHES: usize = 4;
+
+pub struct Shared {
+    /// The program that is re-executed as shim and monitor.
+    pub exe: PathBuf,
+    /// `D/instances`.
+    pub dir: PathBuf,
+    pub net: HostNet,
+    pub cgroup: cgroup::Root,
+    pub images: ImageStore,
+    pub traffic: Arc<dyn Traffic>,
+    pub boot_id: String,
+    pub addresses: Mutex<AddressPool>,
+    pub launches: Semaphore,
+    serials: Serials,
+    state: Mutex<HostState>,
+    wake: Notify,
+    changes: watch::Sender<u64>,
+}
+
+/// The host's resources, as `Shared` is made from them.
+pub struct Resources {
+    pub exe: PathBuf,
+    pub dir: PathBuf,
+    pub net: HostNet,
+    pub cgroup: cgroup::Root,
+    pub images: ImageStore,
+    pub traffic: Arc<dyn Traffic>,
+}
+
+impl Shared {
+    pub fn new(resources: Resources, state: HostState) -> Self {
+        let Resources { exe, dir, net, cgroup, images, traffic } = resources;
+        Self {
+            addresses: Mutex::new(AddressPool::new(net.subnet)),
+            exe,
+            dir,
+            net,
+            cgroup,
+            images,
+            traffic,
+            boot_id: clock::boot_id(),
+            launches: Semaphore::new(LAUNCHES),
+            serials: Serials::default(),
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// The state. Held for moments only, never across an await.
+    pub fn state(&self) -> MutexGuard<'_, HostState> {
+        // A panic while the lock was held is a bug that was already reported; the state is a plain value without
+        // invariants that a half-done change could break for good, and the next plan looks at everything again.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub fn addresses(&self) -> MutexGuard<'_, AddressPool> {
+        self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// `D/instances/APP/PROCESS/SERIAL`.
+    pub fn instance_dir(&self, key: &ProcessKey, serial: u64) -> InstanceDir {
+        InstanceDir::new(self.process_dir(key).join(serial.to_string()))
+    }
+
+    pub fn process_dir(&self, key: &ProcessKey) -> PathBuf {
+        self.dir.join(key.app.as_str()).join(key.process.as_str())
+    }
+
+    /// The intention before the effect: a serial that was ever used is never used again, also after the process was
+    /// deleted.
+    pub fn remember_serial(&self, key: &ProcessKey, serial: u64) -> std::io::Result<()> {
+        self.serials.remember(&self.process_dir(key), serial)
+    }
+
+    /// Something changed here: plan again, and tell whoever watches.
+    pub fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+        self.wake.notify_one();
+    }
+
+    /// Plan again; nothing visible has changed.
+    pub fn nudge(&self) {
+        self.wake.notify_one();
+    }
+
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Changes an instance under the lock, writes its life, and tells. Returns what `change` returns, `None` when the
+    /// instance is gone.
+    pub fn update<T>(&self, key: &ProcessKey, id: &InstanceId, change: impl FnOnce(&mut Instance) -> T) -> Option<T> {
+        let result = {
+            let mut state = self.state();
+            let instance = state.instance_mut(key, id)?;
+            let before = instance.life.clone();
+            let result = change(instance);
+            if instance.life != before {
+                self.record(key, instance);
+            }
+            result
+        };
+        self.changed();
+        Some(result)
+    }
+
+    /// Writes the life of an instance to its directory. A failure (disk full) is told and not fatal: the file is only
+    /// needed by the next server, which judges an instance without it by its process alone.
+    pub fn record(&self, key: &ProcessKey, instance: &Instance) {
+        let dir = self.instance_dir(key, instance.serial);
+        if let Err(error) = instance.life.write(dir.path()) {
+            tracing::error!(instance = %instance.key, error = &error as &dyn std::error::Error, "recording an instance");
+        }
+    }
+
+    /// Plans once and keeps the verdicts. Answers the actions and when to look again.
+    pub fn plan(&self) -> (Vec<(ProcessKey, tapit_plan::host::Action)>, Option<Moment>) {
+        let now = clock::moment();
+        let mut state = self.state();
+        if !state.adopted || state.closing {
+            return (Vec::new(), None);
+        }
+        let facts = |key: &InstanceKey| TrafficFacts {
+            routed: self.traffic.is_routed(key),
+            in_flight: self.traffic.in_flight(key),
+        };
+        let inputs = state.inputs(now, facts);
+        let plan = plan_host(&inputs);
+        let mut told = false;
+        for verdict in plan.verdicts {
+            if let Some(process) = state.processes.get_mut(&verdict.key) {
+                told |= process.blocked != verdict.blocked || process.failure != verdict.failure;
+                process.blocked = verdict.blocked;
+                process.failure = verdict.failure;
+            }
+        }
+        let draining = inputs.processes.iter().flat_map(|p| &p.instances).any(|i| matches!(i.phase, Phase::Draining { .. }));
+        forget_absent(&mut state);
+        drop(state);
+        if told {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        // The router does not wake the engine for each request that ends, so a drain is looked at often while it lasts.
+        let look_again = if draining { Some(now.plus_millis(DRAIN_POLL_MILLIS)) } else { plan.look_again };
+        (plan.actions, look_again)
+    }
+}
+
+const DRAIN_POLL_MILLIS: u64 = 20;
+
+/// A process that is to be absent and has no instances left needs no entry.
+fn forget_absent(state: &mut HostState) {
+    state.processes.retain(|_, process| {
+        let absent = process.target.as_ref().is_some_and(|target| target.presence == tapit_model::Presence::Absent);
+        !(absent && process.instances.is_empty())
+    });
+}

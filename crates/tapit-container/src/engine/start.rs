@@ -1,0 +1,165 @@
+//! Starts one instance: intention first (its directory and serial), then the container, then its watchers.
+
+use std::sync::Arc;
+
+use tapit_model::{Exit, Formation, InstanceId, InstanceKey, Presence, ProcessKey, Reason, ReasonCode};
+use tapit_plan::host::{Ended, Phase, StartOrder};
+
+use super::shared::Shared;
+use super::state::Instance;
+use super::{clock, execute, health, order, watch};
+use crate::instance::{self, Running, Signal};
+
+/// Enters the instance into the state at once and makes its container in a task of its own.
+pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
+    let Some(formation) = enter(shared, key, &order) else { return };
+    let (shared, key) = (Arc::clone(shared), key.clone());
+    tokio::spawn(async move {
+        // The semaphore is never closed, so the permit always comes.
+        let _permit = shared.launches.acquire().await;
+        match launch(&shared, &key, &order, &formation).await {
+            Ok(running) => launched(&shared, &key, &order.id, running),
+            Err(text) => failed(&shared, &key, &order, text),
+        }
+    });
+}
+
+/// Adds the instance in phase `Starting`. Answers the formation it belongs to, `None` when that is gone.
+fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Formation> {
+    let ip = shared.addresses().take();
+    let mut state = shared.state();
+    let process = state.processes.get_mut(key)?;
+    let formation = match &process.target.as_ref()?.presence {
+        Presence::Present(formation) => (**formation).clone(),
+        Presence::Absent => return None,
+    };
+    let place = |other: &&Instance| {
+        other.is_stopped() && other.generation == order.generation && other.kind == order.kind && other.slot == order.slot
+    };
+    let earlier_exit = process.instances.values().filter(place).next_back().and_then(|instance| instance.life.exit);
+    process.last_serial = process.last_serial.max(order.serial);
+    let instance = Instance {
+        key: InstanceKey { app: key.app.clone(), id: order.id.clone() },
+        serial: order.serial,
+        generation: order.generation,
+        kind: order.kind,
+        slot: order.slot,
+        restarts: order.restarts,
+        ip,
+        life: super::life::Life {
+            boot_id: shared.boot_id.clone(),
+            phase: Phase::Starting { since: clock::moment() },
+            size: order.size,
+            check: formation.check.clone(),
+            reason: None,
+            created_at: clock::timestamp(),
+            started_at: None,
+            healthy_at: None,
+            healthy_since: None,
+            stopped_at: None,
+            exit: None,
+            earlier_exit,
+        },
+        running: None,
+        outgrown: false,
+    };
+    process.instances.insert(order.serial, instance);
+    Some(formation)
+}
+
+/// Everything up to a running container. The error is a sentence for the user.
+async fn launch(shared: &Arc<Shared>, key: &ProcessKey, start: &StartOrder, formation: &Formation) -> Result<Running, String> {
+    let ip = shared.state().instance_mut(key, &start.id).and_then(|instance| instance.ip);
+    let ip = ip.ok_or("no free address is left in the server's network; delete instances that are not needed")?;
+    let dir = shared.instance_dir(key, start.serial);
+    let image = shared.images.load(&formation.image.digest).await.map_err(|e| describe(&e))?;
+    let order = order::order(shared, key, &order::Parts { start, formation, image: &image, ip })?;
+    let record = {
+        let (shared, key, start, dir) = (Arc::clone(shared), key.clone(), start.clone(), dir.clone());
+        tokio::task::spawn_blocking(move || -> Result<(), String> {
+            shared.remember_serial(&key, start.serial).map_err(|e| format!("recording its serial: {e}"))?;
+            dir.create().map_err(|e| describe(&e))?;
+            if let Some(instance) = shared.state().instance_mut(&key, &start.id) {
+                shared.record(&key, instance);
+            }
+            Ok(())
+        })
+    };
+    record.await.map_err(|e| format!("recording it: {e}"))??;
+    instance::launch(&shared.exe, &dir, &order).await.map_err(|e| describe(&e))
+}
+
+/// The container runs. If it was told to stop meanwhile, it learns so now.
+fn launched(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, running: Running) {
+    let running = Arc::new(running);
+    let entered = shared.update(key, id, |instance| {
+        instance.running = Some(Arc::clone(&running));
+        instance.life.started_at = Some(clock::timestamp());
+        (instance.life.phase, instance.life.size)
+    });
+    watch::spawn(shared, key, id, Arc::clone(&running));
+    let Some((phase, size)) = entered else { return };
+    if size != running.size() {
+        execute::resize(shared, key, id, size);
+    }
+    match phase {
+        Phase::Stopping { killed, .. } => {
+            let signal = if killed { Signal::Kill } else { Signal::Stop };
+            if let Err(error) = running.signal(signal) {
+                tracing::warn!(instance = %id, error = &error as &dyn std::error::Error, "stopping a new instance");
+            }
+        }
+        Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } => health::spawn(shared, key, id),
+        Phase::Draining { .. } | Phase::Stopped { .. } => {}
+    }
+}
+
+/// The container could not be made: what is left of it goes, the reason stays.
+fn failed(shared: &Shared, key: &ProcessKey, order: &StartOrder, text: String) {
+    let dir = shared.instance_dir(key, order.serial);
+    if let Err(error) = dir.release() {
+        tracing::error!(instance = %order.id, error = &error as &dyn std::error::Error, "cleaning up after a failed start");
+    }
+    stopped(shared, key, &order.id, None, Reason { code: ReasonCode::StartFailed, text });
+}
+
+/// Enters the end of an instance. `reason` is for an end that nobody ordered; an order's own reason stays.
+pub fn stopped(shared: &Shared, key: &ProcessKey, id: &InstanceId, exit: Option<Exit>, reason: Reason) {
+    let now = clock::moment();
+    let at = clock::timestamp();
+    let gone = shared.update(key, id, |instance| {
+        let ordered = match instance.life.phase {
+            Phase::Draining { why, .. } | Phase::Stopping { why, .. } => Some(why),
+            Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } | Phase::Stopped { .. } => None,
+        };
+        let why = ordered.unwrap_or(reason.code);
+        if ordered.is_none() {
+            instance.life.reason = Some(reason);
+        }
+        let healthy_for = instance.life.healthy_since.map(|since| now.since(since));
+        instance.life.phase = Phase::Stopped { at: now, ended: Ended { why, healthy_for } };
+        instance.life.stopped_at = Some(at);
+        instance.life.exit = exit;
+        instance.running = None;
+        (instance.key.clone(), instance.ip)
+    });
+    if let Some((instance, ip)) = gone {
+        shared.traffic.withdraw(&instance);
+        if let Some(ip) = ip {
+            shared.addresses().free(ip);
+        }
+        shared.nudge();
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

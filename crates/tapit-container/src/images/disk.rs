@@ -1,0 +1,114 @@
+//! Where things lie on disk, and how files are written so that a crash leaves the old one or the new one.
+//!
+//! ```text
+//! names.json          name -> digest, source, time
+//! images/HEX.json     the configuration of an image, byte for byte; its digest is its file name
+//! layers/ID/          an unpacked layer            layers/ID.json   its record: without it the layer is half done
+//! spool/              blobs on their way in        empty/           where the unpacking helper mounts and lives
+//! ```
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use tapit_model::Digest;
+
+use super::error::ImageStoreError;
+
+/// Everything that begins so is removed when the store opens.
+pub const TEMPORARY: &str = ".tmp-";
+
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+    pub images: PathBuf,
+    pub layers: PathBuf,
+    pub spool: PathBuf,
+    pub empty: PathBuf,
+}
+
+impl Layout {
+    /// Makes the directories, and removes temporary files that an earlier server left.
+    pub fn create(root: &Path) -> Result<Self, ImageStoreError> {
+        let layout = Self {
+            root: root.to_owned(),
+            images: root.join("images"),
+            layers: root.join("layers"),
+            spool: root.join("spool"),
+            empty: root.join("empty"),
+        };
+        for path in [&layout.root, &layout.images, &layout.layers, &layout.spool, &layout.empty] {
+            // Closed to everybody else: layers hold setuid programs of strangers.
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|source| ImageStoreError::Create { path: path.clone(), source })?;
+        }
+        let clean = || -> io::Result<()> {
+            remove_entries(&layout.spool, |_| true)?;
+            for path in [&layout.root, &layout.images, &layout.layers] {
+                remove_entries(path, |name| name.starts_with(TEMPORARY))?;
+            }
+            Ok(())
+        };
+        clean().map_err(ImageStoreError::Leftovers)?;
+        Ok(layout)
+    }
+
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names.json")
+    }
+
+    pub fn image(&self, digest: &Digest) -> PathBuf {
+        self.images.join(format!("{}.json", digest.hex()))
+    }
+}
+
+fn remove_entries(directory: &Path, doomed: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_none_or(&doomed) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes whatever is there; nothing there is fine.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let done = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Replaces a file: temporary file, fsync, rename, fsync of the directory.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_directory(directory)
+}
+
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Reads a file of at most `max` bytes.
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {max} bytes")));
+    }
+    Ok(bytes)
+}

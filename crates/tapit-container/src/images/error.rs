@@ -1,0 +1,71 @@
+//! What images can fail at: opening the store, and a fault of one image that is told to everybody who waits for it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tapit_engine::{EngineError, ImageFault};
+use tapit_model::ImageRef;
+
+/// What opening the store can fail at.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageStoreError {
+    #[error("make the image directory {path}")]
+    Create { path: PathBuf, source: io::Error },
+    #[error("read the names of the images from {path}")]
+    Names { path: PathBuf, source: io::Error },
+    #[error("remove what was left half done of the images")]
+    Leftovers(#[source] io::Error),
+    #[error("read the unpacked layers of the images")]
+    Layers(#[source] io::Error),
+}
+
+/// Why an image could not be had. It can be cloned, because callers that share the work share its failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub fault: ImageFault,
+    /// One sentence, without the image's name.
+    pub text: String,
+}
+
+impl Fault {
+    pub fn new(fault: ImageFault, text: impl Into<String>) -> Self {
+        Self { fault, text: text.into() }
+    }
+
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Self::new(ImageFault::Invalid, text)
+    }
+
+    pub fn host(act: &str, error: &dyn std::error::Error) -> Self {
+        Self::new(ImageFault::Host, format!("{act}: {}", chain(error)))
+    }
+
+    pub fn host_at(act: &str, path: &Path, error: &dyn std::error::Error) -> Self {
+        Self::new(ImageFault::Host, format!("{act} {}: {}", path.display(), chain(error)))
+    }
+
+    pub fn about(self, image: &ImageRef) -> EngineError {
+        EngineError::Image { image: image.clone(), fault: self.fault, text: self.text }
+    }
+
+    /// For an archive, and for acts that concern no image by name.
+    pub fn archive(self) -> EngineError {
+        EngineError::Archive { text: self.text }
+    }
+}
+
+/// An error and its sources in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        // Some libraries repeat the source in their own text.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,259 @@
+//! An instance's directory: what was ordered, what runs, how it ended, what it wrote.
+//!
+//! ```text
+//! order.json   before anything is made          lock        held by the shim, then the monitor
+//! record.json  before its own code runs         shim.log    what the shim and the monitor complain of
+//! exit.json    after its end                    log, log.1  its output
+//! rootfs upper work bundle state                the container's files while it is there
+//! ```
+//!
+//! A directory may have been left in any state by a server, shim or monitor that was killed; all reading here expects so.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::PollTimeout;
+use tapit_model::Exit;
+
+use super::files::{self, FileError, Stored};
+use super::{LogLine, Order, Record, Running, log};
+use crate::linux::cgroup::{Leaf, LeafError};
+use crate::linux::lock::{self, Lock, LockError, Taken};
+use crate::linux::pidfd::{self, PidFd};
+use crate::linux::tree::{self, TreeError};
+
+/// How long a monitor may take from the exit record to its own end before it is killed.
+const FINISHING: Duration = Duration::from_secs(8);
+/// How long a killed shim or monitor may take to be gone.
+const DYING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum DirError {
+    #[error("making the directory {path}")]
+    Make { path: PathBuf, source: io::Error },
+    #[error("removing {path}")]
+    Remove { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("process {pid} holds {path} and does not end")]
+    Held { path: PathBuf, pid: i32 },
+    #[error("looking at process {pid}")]
+    Process { pid: i32, source: Errno },
+    #[error("removing its cgroup")]
+    Cgroup(#[from] LeafError),
+    /// What it may have left behind cannot be known from an order that cannot be read.
+    #[error("the order cannot be read: {0}")]
+    Order(String),
+}
+
+/// What became of an instance that an earlier server has left.
+pub enum Adopted {
+    Alive(Running),
+    Exited(Exit),
+    /// It ran and nobody knows how it ended. Nothing of it runs any more; the text says what was found.
+    Lost(String),
+    /// Its start was cut short before any of its own code ran. Nothing of it runs any more.
+    NeverStarted,
+}
+
+#[derive(Debug, Clone)]
+pub struct InstanceDir {
+    path: PathBuf,
+}
+
+impl InstanceDir {
+    /// Names a directory; touches nothing.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it, with the directories above it. Only root may look inside: orders hold secrets.
+    pub fn create(&self) -> Result<(), DirError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
+        made.map_err(|source| DirError::Make { path: self.path.clone(), source })
+    }
+
+    pub fn order(&self) -> Stored<Order> {
+        files::read_json(&self.file("order.json"))
+    }
+
+    pub fn record(&self) -> Stored<Record> {
+        files::read_json(&self.file("record.json"))
+    }
+
+    pub fn exit(&self) -> Stored<Exit> {
+        files::read_json(&self.file("exit.json"))
+    }
+
+    pub fn write_order(&self, order: &Order) -> Result<(), FileError> {
+        files::write_json(&self.file("order.json"), order)
+    }
+
+    pub(crate) fn write_record(&self, record: &Record) -> Result<(), FileError> {
+        files::write_json(&self.file("record.json"), record)
+    }
+
+    pub(crate) fn write_exit(&self, exit: &Exit) -> Result<(), FileError> {
+        files::write_json(&self.file("exit.json"), exit)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The last lines that it wrote, oldest first; also after its end.
+    pub fn log_tail(&self, lines: usize) -> Vec<LogLine> {
+        log::tail(&self.path, lines)
+    }
+
+    /// Finds out what became of it. Blocks for as long as it takes to kill what must not go on.
+    pub fn adopt(&self) -> Result<Adopted, DirError> {
+        let record = match self.record() {
+            Stored::Found(record) => record,
+            Stored::Missing => {
+                self.release()?;
+                return Ok(self.ended().unwrap_or(Adopted::NeverStarted));
+            }
+            Stored::Corrupt(text) => return self.lost(&format!("its record is unreadable: {text}")),
+        };
+        if record.boot_id != pidfd::boot_id() {
+            return match self.ended() {
+                Some(ended) => Ok(ended),
+                None => self.lost("the host was restarted"),
+            };
+        }
+        // The monitor is looked at first and the exit record after: it writes that one before it ends.
+        let pid = record.monitor.pid;
+        let monitor = PidFd::of(record.monitor).map_err(|source| DirError::Process { pid, source })?;
+        if let Some(ended) = self.ended() {
+            return Ok(ended);
+        }
+        let Some(monitor) = monitor.filter(PidFd::is_alive) else {
+            return self.lost("its monitor is gone");
+        };
+        match self.order() {
+            Stored::Found(order) => Running::new(self.clone(), order, record, monitor)
+                .map(Adopted::Alive)
+                .map_err(|source| DirError::Process { pid, source }),
+            Stored::Missing => self.lost("its order is gone"),
+            Stored::Corrupt(text) => self.lost(&format!("its order is unreadable: {text}")),
+        }
+    }
+
+    fn ended(&self) -> Option<Adopted> {
+        self.exit().found().map(Adopted::Exited)
+    }
+
+    fn lost(&self, why: &str) -> Result<Adopted, DirError> {
+        self.release()?;
+        Ok(Adopted::Lost(why.to_owned()))
+    }
+
+    /// Ends whatever still runs of it and removes its cgroup and its files, except the order, how it ended and its log.
+    ///
+    /// Idempotent, right for a directory in any state, and safe at any time: a shim that is still starting the container
+    /// is ended first. Blocks, at worst for some twenty seconds.
+    pub fn release(&self) -> Result<(), DirError> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        let lock = self.own()?;
+        self.kill_unmonitored()?;
+        match self.order() {
+            Stored::Found(order) => {
+                let leaf = Leaf::new(&order.cgroup)?;
+                leaf.kill()?;
+                leaf.remove()?;
+            }
+            // The order comes before everything else, so without one nothing was made.
+            Stored::Missing => {}
+            Stored::Corrupt(text) => return Err(DirError::Order(text)),
+        }
+        for name in ["rootfs", "upper", "work", "bundle", "state"] {
+            tree::remove(&self.file(name))?;
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    /// Removes all of it, log included. Idempotent.
+    pub fn remove(&self) -> Result<(), DirError> {
+        match self.release() {
+            // An unreadable order is no reason to keep the directory for ever: its processes were killed by their record,
+            // and a cgroup that is left below the server's own goes with that one.
+            Ok(()) | Err(DirError::Order(_)) => {}
+            Err(error) => return Err(error),
+        }
+        tree::remove(&self.path)?;
+        Ok(())
+    }
+
+    /// Takes the directory over from the shim or monitor that owns it. One that has written the exit record is about to
+    /// end by itself; any other is killed.
+    fn own(&self) -> Result<Lock, DirError> {
+        let path = self.file("lock");
+        let deadline = Instant::now() + FINISHING + DYING;
+        let patient_until = Instant::now() + FINISHING;
+        loop {
+            let pid = match Lock::take(&path)? {
+                Taken::Mine(lock) => return Ok(lock),
+                Taken::HeldBy(pid) => pid,
+            };
+            let finishing = self.exit().found().is_some() && Instant::now() < patient_until;
+            if !finishing {
+                self.kill_owner(pid)?;
+            }
+            if Instant::now() >= deadline {
+                return Err(DirError::Held { path, pid });
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Kills the owner, if it still is the owner once it is held.
+    fn kill_owner(&self, pid: i32) -> Result<(), DirError> {
+        let failed = |source| DirError::Process { pid, source };
+        let pidfd = match PidFd::open(pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(()),
+            Err(source) => return Err(failed(source)),
+        };
+        if lock::holder(&self.file("lock"))? == Some(pid) {
+            match pidfd.signal(libc::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills a recorded container whose monitor is gone, also where its order, and so its cgroup, is not known.
+    fn kill_unmonitored(&self) -> Result<(), DirError> {
+        let Some(record) = self.record().found().filter(|record| record.boot_id == pidfd::boot_id()) else {
+            return Ok(());
+        };
+        let pid = record.init.pid;
+        let Some(init) = PidFd::of(record.init).map_err(|source| DirError::Process { pid, source })? else {
+            return Ok(());
+        };
+        match init.signal(libc::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(source) => return Err(DirError::Process { pid, source }),
+        }
+        // Whether it is gone is seen by its cgroup being empty; a zombie that its new parent never waits for is no matter.
+        let millis = u16::try_from(DYING.as_millis()).unwrap_or(u16::MAX);
+        init.wait(PollTimeout::from(millis));
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! One container on this host, as the server sees it: an order, a directory, and a handle on what runs.
+//!
+//! The supervisor (`engine`) calls `launch` for a new instance and `InstanceDir::adopt` for those that an earlier server
+//! left behind. Everything that touches namespaces happens in the shim, a process of its own (`linux::shim`); nothing
+//! here clones, mounts or changes directories, and nothing here decides what should run.
+
+mod dir;
+mod files;
+mod launch;
+mod log;
+mod order;
+mod record;
+mod running;
+mod signal;
+
+pub use dir::{Adopted, DirError, InstanceDir};
+pub use files::{FileError, Stored};
+pub use launch::{Answer, Fault, LaunchError, launch};
+pub use log::{LogLine, Stream};
+pub use order::{EtcFiles, LogBounds, Order};
+pub use record::{ProcessStamp, Record};
+pub use running::{Consumption, ResizeError, Running, SignalError, UsageError, WaitOutcome};
+pub use signal::{Signal, StopSignal, StopSignalError};

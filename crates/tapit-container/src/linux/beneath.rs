@@ -1,0 +1,71 @@
+//! Opens paths below a directory that somebody else has filled, without ever leaving it.
+//!
+//! The shim uses it on the assembled root filesystem of a container, which holds whatever the image's author put there.
+//! Two ways: `strict` refuses every symbolic link, for places that the runtime will mount on; `inside` follows them as
+//! the container itself would, with the directory as `/`.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+
+/// Opens `path` below `root`; a symbolic link anywhere on the way is `ELOOP`.
+pub fn strict(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    open(root, path, flags, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS)
+}
+
+/// Opens `path` as if `root` were `/`. Links of procfs are refused.
+pub fn inside(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    open(root, path, flags, ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS)
+}
+
+fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlag, resolve: ResolveFlag) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+    let fd = openat2(root.as_raw_fd(), path, how)?;
+    // SAFETY: the kernel has just made this descriptor for us and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens a directory that must be a real one at every step, and makes it when nothing is there.
+pub fn directory(root: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    match strict(root, Path::new(name), flags) {
+        Err(Errno::ENOENT) => {
+            make_directory(root, name)?;
+            strict(root, Path::new(name), flags)
+        }
+        other => other,
+    }
+}
+
+/// Makes a directory and all that is missing above it, following links as the container would.
+pub fn directories_inside(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let mut walked = PathBuf::new();
+    let mut parent = inside(root, Path::new("."), flags)?;
+    for component in path.components() {
+        let Component::Normal(name) = component else { continue };
+        walked.push(name);
+        let found = match inside(root, &walked, flags) {
+            Err(Errno::ENOENT) => {
+                make_directory(std::os::fd::AsFd::as_fd(&parent), name)?;
+                inside(root, &walked, flags)
+            }
+            other => other,
+        };
+        parent = found?;
+    }
+    Ok(())
+}
+
+fn make_directory(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    let name = CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    match mkdirat(Some(parent.as_raw_fd()), name.as_c_str(), Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

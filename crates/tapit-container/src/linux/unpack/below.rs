@@ -1,0 +1,69 @@
+//! What the layers under this one show at a path, merged as a container would see them.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use super::sys;
+use super::trouble::Trouble;
+
+pub enum Found {
+    Nothing,
+    Directory(Metadata),
+    Symlink(Vec<u8>),
+    Other,
+}
+
+/// The merged view of the lower layers; it lies outside of the helper's root and is only ever looked at.
+pub struct Below {
+    root: Option<OwnedFd>,
+    /// The names in its root directory.
+    pub names: Vec<Vec<u8>>,
+}
+
+impl Below {
+    pub fn nothing() -> Self {
+        Self { root: None, names: Vec::new() }
+    }
+
+    pub fn new(root: OwnedFd, names: Vec<Vec<u8>>) -> Self {
+        Self { root: Some(root), names }
+    }
+
+    /// Looks at an absolute path without symlinks in its parents; where there is one, nothing is found.
+    pub fn look(&self, path: &Path) -> Result<Found, Trouble> {
+        let Some(root) = &self.root else {
+            return Ok(Found::Nothing);
+        };
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+        let handle = match sys::look_beneath(root.as_fd(), relative) {
+            Ok(handle) => File::from(handle),
+            Err(error) if absent(&error) => return Ok(Found::Nothing),
+            Err(error) => return Err(Trouble::host("look at the lower layers", error)),
+        };
+        let metadata = handle.metadata().map_err(|error| Trouble::host("look at the lower layers", error))?;
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            return Ok(Found::Directory(metadata));
+        }
+        if kind.is_symlink() {
+            let target = nix::fcntl::readlinkat(Some(handle.as_raw_fd()), "")
+                .map_err(|error| Trouble::host("read a symlink of the lower layers", error))?;
+            return Ok(Found::Symlink(std::os::unix::ffi::OsStringExt::into_vec(target)));
+        }
+        // A single lower layer is looked at as it is, with its whiteouts.
+        Ok(if is_whiteout(&metadata) { Found::Nothing } else { Found::Other })
+    }
+}
+
+/// An overlayfs whiteout is a character device 0/0.
+pub fn is_whiteout(metadata: &Metadata) -> bool {
+    metadata.file_type().is_char_device() && metadata.rdev() == 0
+}
+
+fn absent(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
+}

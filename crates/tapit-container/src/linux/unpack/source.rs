@@ -1,0 +1,123 @@
+//! Blobs as streams: found in a file, checked, decompressed, counted and hashed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
+
+use sha2::{Digest as _, Sha256};
+use tapit_model::Digest;
+
+use super::trouble::Trouble;
+use crate::images::helper::Span;
+
+const BUFFER: usize = 128 * 1024;
+
+/// A file that was opened before the helper shut itself in.
+pub struct Source {
+    file: File,
+    offset: u64,
+    length: u64,
+}
+
+impl Source {
+    pub fn open(span: &Span) -> Result<Self, Trouble> {
+        let failed = |error| Trouble::Host(format!("open {}: {error}", span.file.display()));
+        let file = File::open(&span.file).map_err(failed)?;
+        let length = span.length.unwrap_or(u64::MAX);
+        Ok(Self { file, offset: span.offset, length })
+    }
+
+    /// The stored bytes, from their start.
+    pub fn stored(&self) -> Result<Take<&File>, Trouble> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.offset)).map_err(|error| Trouble::host("seek in the archive", error))?;
+        Ok(file.take(self.length))
+    }
+}
+
+/// The digest of everything that is left to read.
+pub fn digest_of(mut reader: impl Read) -> Result<Digest, Trouble> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return digest(hash),
+            Ok(got) => hash.update(&buffer[..got]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Trouble::reading(error)),
+        }
+    }
+}
+
+fn digest(hash: Sha256) -> Result<Digest, Trouble> {
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Digest::parse(&format!("sha256:{hex}")).ok_or_else(|| Trouble::host("write a digest", hex))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// Tells the compression by the first bytes: media types are not always true.
+fn sniff(start: &[u8]) -> Result<Compression, Trouble> {
+    let unsupported = |name: &str| Trouble::bad(format!("it is compressed with {name}; use gzip, zstd or none"));
+    match start {
+        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(unsupported("xz")),
+        [b'B', b'Z', b'h', ..] => Err(unsupported("bzip2")),
+        [b'P', b'K', 3, 4, ..] => Err(unsupported("zip")),
+        _ => Ok(Compression::None),
+    }
+}
+
+/// The stream as it was before compression.
+pub fn decompress<'a>(reader: impl Read + 'a) -> Result<(Compression, Box<dyn Read + 'a>), Trouble> {
+    let mut reader = BufReader::with_capacity(BUFFER, reader);
+    let compression = sniff(reader.fill_buf().map_err(Trouble::reading)?)?;
+    let plain: Box<dyn Read + 'a> = match compression {
+        Compression::None => Box::new(reader),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        Compression::Zstd => Box::new(
+            zstd::stream::read::Decoder::with_buffer(reader).map_err(|error| Trouble::host("start zstd", error))?,
+        ),
+    };
+    Ok((compression, plain))
+}
+
+/// Refuses to hand out more than a budget, and hashes what it hands out.
+pub struct Metered<R> {
+    inner: R,
+    budget: u64,
+    read: u64,
+    hash: Sha256,
+}
+
+impl<R: Read> Metered<R> {
+    pub fn new(inner: R, budget: u64) -> Self {
+        Self { inner, budget, read: 0, hash: Sha256::new() }
+    }
+
+    pub fn digest(self) -> Result<Digest, Trouble> {
+        digest(self.hash)
+    }
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buffer)?;
+        self.read += got as u64;
+        if self.read > self.budget {
+            return Err(io::Error::other(over_budget()));
+        }
+        self.hash.update(&buffer[..got]);
+        Ok(got)
+    }
+}
+
+/// The sentence for anything that unpacks to more than it may.
+pub fn over_budget() -> &'static str {
+    "it unpacks to more bytes than one image may take"
+}

@@ -1,0 +1,95 @@
+//! What the app planner is told and what it answers.
+
+use std::collections::BTreeMap;
+
+use tapit_model::{
+    AppName, Blocked, Change, Event, ImageRef, ProcessKey, ProcessObserved, ProcessTarget, Revision, Route, Timestamp,
+    World,
+};
+
+/// A request that was admitted: what to commit, and what to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Empty when everything is so already.
+    pub changes: Vec<Change>,
+    pub events: Vec<Event>,
+    /// One sentence that begins with a verb (`create process …`), so that a dry run can put "would" before it.
+    pub message: String,
+    /// The exact command that undoes it, where there is one.
+    pub inverse: Option<String>,
+    pub notes: Vec<String>,
+    /// What `progress` must be asked for.
+    pub revision: Revision,
+}
+
+pub struct AppInputs<'a> {
+    pub now: Timestamp,
+    pub world: &'a World,
+    pub app: &'a AppName,
+    /// What the engine sees; processes of other apps are ignored.
+    pub observed: &'a [ProcessObserved],
+    /// How the images that were asked for with `Prepare` are doing.
+    pub images: &'a BTreeMap<ImageRef, ImageProgress>,
+}
+
+/// The state of one `Prepare`. A success is not listed: it is committed as a pinned generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageProgress {
+    Preparing,
+    /// `for_good`: the answer will not change by itself (not found, denied, invalid). Otherwise it is tried again.
+    Failed {
+        text: String,
+        for_good: bool,
+        attempts: u32,
+    },
+}
+
+/// An image to resolve and fetch for a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepare {
+    pub key: ProcessKey,
+    pub generation: u64,
+    pub image: ImageRef,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AppPlan {
+    /// Outcomes to commit: rollouts that ended, rows that can go. With changes, plan again after the commit.
+    pub changes: Vec<Change>,
+    pub events: Vec<Event>,
+    /// The target of every process that can have one now; the caller sends those that differ from what the engine holds.
+    pub targets: Vec<ProcessTarget>,
+    pub prepare: Vec<Prepare>,
+    /// Why wanted things do not happen: the planner's own reasons and then what the engine reports.
+    pub blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
+    /// The app's route, when it has a public process.
+    pub route: Option<Route>,
+}
+
+/// The one-word state of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Pending,
+    Running,
+    Updating,
+    Restarting,
+    Degraded,
+    RolledBack,
+    Disabled,
+    ScaledToZero,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Running => "running",
+            Status::Updating => "updating",
+            Status::Restarting => "restarting",
+            Status::Degraded => "degraded",
+            Status::RolledBack => "rolled_back",
+            Status::Disabled => "disabled",
+            Status::ScaledToZero => "scaled_to_zero",
+        }
+    }
+}

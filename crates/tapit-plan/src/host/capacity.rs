@@ -1,0 +1,113 @@
+//! Shares the memory of the host out among the drafts of its processes.
+//!
+//! Demand comes first: one wish of each process in turn, in the order of their keys, so that a process that asks for a
+//! thousand does not shut out those after it. Then memory is kept for demand instances in back-off: the crash loop of a
+//! process must not make spot instances come and go. What is left goes to spot instances.
+
+use tapit_model::{InstanceKind, MemoryMib};
+
+use super::InstanceFacts;
+use super::draft::{Draft, Want, Wish};
+use super::ledger::{Claim, Ledger};
+use super::rollout::KindView;
+use super::words::Shortage;
+
+pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
+    let mut ledger = Ledger::open(capacity, drafts);
+    let free = ledger.now;
+    for (at, wish) in in_turn(drafts, InstanceKind::Demand) {
+        let claim = ledger.claim(wish.memory, drafts);
+        let Some(draft) = drafts.get_mut(at) else { continue };
+        match claim {
+            Claim::Now => draft.grant(wish),
+            Claim::Later => draft.refuse(wish, Shortage::Coming, free),
+            Claim::Never => {
+                if let Some(shortage) = exchange_demand(draft, wish, &mut ledger) {
+                    draft.refuse(wish, shortage, free);
+                }
+            }
+        }
+    }
+    for draft in drafts.iter() {
+        let size = draft.process.formation().map_or(0, |formation| formation.size.memory.mib());
+        for _ in draft.resting.iter().filter(|(kind, _)| *kind == InstanceKind::Demand) {
+            ledger.reserve(size);
+        }
+    }
+    for (at, wish) in in_turn(drafts, InstanceKind::Spot) {
+        let claim = ledger.claim_spare(wish.memory);
+        let Some(draft) = drafts.get_mut(at) else { continue };
+        match claim {
+            Claim::Now => draft.grant(wish),
+            Claim::Later | Claim::Never => {
+                exchange_spot(draft, wish);
+                draft.refuse(wish, Shortage::Lacking, free);
+            }
+        }
+    }
+}
+
+/// The wishes of a kind: the first of each process, then the second of each, and so on.
+fn in_turn(drafts: &[Draft<'_>], kind: InstanceKind) -> Vec<(usize, Wish)> {
+    let mut wishes: Vec<(usize, usize, Wish)> = Vec::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        let of_kind = draft.wishes.iter().filter(|wish| wish.kind == kind);
+        wishes.extend(of_kind.enumerate().map(|(round, wish)| (round, at, *wish)));
+    }
+    wishes.sort_by_key(|(round, at, _)| (*round, *at));
+    wishes.into_iter().map(|(_, at, wish)| (at, wish)).collect()
+}
+
+/// Stop-first: without room for a surge, an old instance makes room for a new one, one at a time. Only when all others
+/// serve, at least one of them stays, and the memory that can be had this way suffices in the end: an instance is not
+/// given up for one that will never fit.
+///
+/// Answers what the wish lacks; `None` while an exchange is under way and the count is full, for then nothing is missing.
+fn exchange_demand(draft: &mut Draft<'_>, wish: Wish, ledger: &mut Ledger) -> Option<Shortage> {
+    let Some(view) = draft.view(InstanceKind::Demand).filter(|_| is_start(wish)) else {
+        return Some(Shortage::Lacking);
+    };
+    let live = view.live(&draft.drains);
+    let started = draft.starts.iter().filter(|start| start.kind == wish.kind).count() + draft.coming(wish.kind);
+    if is_in_motion(draft, &view) || !live.iter().all(|(_, i)| i.serves(view.formation)) {
+        return (live.len() + started < view.wanted()).then_some(Shortage::Lacking);
+    }
+    let mut old: Vec<_> = live.iter().filter(|(_, i)| !view.is_new(i)).collect();
+    old.sort_by_key(|(_, i)| i.serial);
+    let can_go = live.len().saturating_sub(1);
+    let to_gain = old.iter().take(can_go).fold(0u64, |sum, (_, i)| sum.saturating_add(i.size.memory.mib()));
+    let suffices = wish.memory <= ledger.reach().saturating_add(to_gain);
+    let Some((index, instance)) = old.first().filter(|_| suffices && can_go > 0 && view.wanted() > 1) else {
+        return Some(Shortage::Lacking);
+    };
+    draft.drains.add(*index, view.why_old_goes(instance));
+    ledger.exchange(instance.size.memory.mib(), wish.memory);
+    Some(Shortage::Coming)
+}
+
+/// A spot instance may be missing at any time, so the last old one goes as well: better none than one that keeps a
+/// rollout from ending.
+fn exchange_spot(draft: &mut Draft<'_>, wish: Wish) {
+    let Some(view) = draft.view(InstanceKind::Spot) else { return };
+    if !is_start(wish) || is_in_motion(draft, &view) {
+        return;
+    }
+    let live = view.live(&draft.drains);
+    if let Some((index, instance)) = live.iter().filter(|(_, i)| !view.is_new(i)).min_by_key(|(_, i)| i.serial) {
+        draft.drains.add(*index, view.why_old_goes(instance));
+    }
+}
+
+fn is_start(wish: Wish) -> bool {
+    match wish.what {
+        Want::Start { .. } => true,
+        Want::Grow { .. } => false,
+    }
+}
+
+/// Something of this kind starts or ends already.
+fn is_in_motion(draft: &Draft<'_>, view: &KindView<'_>) -> bool {
+    let of_kind = view.instances.iter().enumerate().filter(|(_, i)| i.kind == view.kind);
+    let moves = |(index, i): (usize, &InstanceFacts)| i.is_starting() || i.is_ending() || draft.drains.has(index);
+    of_kind.into_iter().any(moves) || draft.starts.iter().any(|start| start.kind == view.kind)
+}

@@ -1,0 +1,146 @@
+//! The memory of the host, in three purses: free now, on its way, and what spot instances could be asked for.
+//!
+//! A purse is claimed in that order. What was claimed is gone for everybody after, so a large instance that waits for
+//! memory on its way is not starved by small ones behind it.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use tapit_model::{InstanceKind, MemoryMib, ReasonCode};
+
+use super::draft::Draft;
+
+/// The answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    Now,
+    /// Set aside from memory that is on its way.
+    Later,
+    /// Not even with all spot instances gone. Nothing was set aside: others may use what is too little for this one.
+    Never,
+}
+
+/// A spot instance that could be reclaimed.
+#[derive(Debug, Clone, Copy)]
+struct Spare {
+    draft: usize,
+    index: usize,
+    memory: u64,
+}
+
+/// All in MiB.
+pub(super) struct Ledger {
+    pub now: u64,
+    later: u64,
+    /// Newest first.
+    spares: VecDeque<Spare>,
+}
+
+impl Ledger {
+    /// Counts what is there. Memory over capacity (it was lowered) is covered from what is on its way, and then by
+    /// reclaiming spot instances; demand instances that run are left alone.
+    pub(super) fn open(capacity: MemoryMib, drafts: &mut [Draft<'_>]) -> Self {
+        let (mut used, mut leaving) = (0u64, 0u64);
+        for draft in drafts.iter() {
+            for (index, instance) in draft.process.instances.iter().enumerate().filter(|(_, i)| !i.is_stopped()) {
+                let memory = instance.size.memory.mib();
+                used = used.saturating_add(memory);
+                if instance.is_ending() || draft.drains.has(index) {
+                    leaving = leaving.saturating_add(memory);
+                }
+            }
+        }
+        let over = used.saturating_sub(capacity.mib());
+        let mut ledger = Self {
+            now: capacity.mib().saturating_sub(used),
+            later: leaving.saturating_sub(over),
+            spares: spares(drafts),
+        };
+        let uncovered = over.saturating_sub(leaving);
+        ledger.reclaim(uncovered, drafts);
+        ledger.later = ledger.later.saturating_sub(uncovered);
+        ledger
+    }
+
+    /// What could be had if all spot instances went.
+    pub(super) fn reach(&self) -> u64 {
+        let spare = self.spares.iter().fold(0u64, |sum, s| sum.saturating_add(s.memory));
+        self.now.saturating_add(self.later).saturating_add(spare)
+    }
+
+    /// Claims memory for a demand instance; reclaims just as many spot instances as are needed for it, and none when
+    /// even all of them would not suffice.
+    pub(super) fn claim(&mut self, memory: u64, drafts: &mut [Draft<'_>]) -> Claim {
+        if memory <= self.now {
+            self.now -= memory;
+            return Claim::Now;
+        }
+        if memory > self.reach() {
+            return Claim::Never;
+        }
+        let lacking = memory.saturating_sub(self.now.saturating_add(self.later));
+        self.reclaim(lacking, drafts);
+        self.set_aside(memory);
+        Claim::Later
+    }
+
+    /// Claims memory for a spot instance: only what is free now.
+    pub(super) fn claim_spare(&mut self, memory: u64) -> Claim {
+        if memory > self.now {
+            return Claim::Never;
+        }
+        self.now -= memory;
+        Claim::Now
+    }
+
+    /// Keeps memory for a demand instance that is not to start yet, so that no spot instance slips in only to be
+    /// reclaimed again. Makes nobody leave.
+    pub(super) fn reserve(&mut self, memory: u64) {
+        if memory <= self.now.saturating_add(self.later) {
+            self.set_aside(memory);
+        }
+    }
+
+    /// One demand instance leaves so that another can come: what it gives back is set aside for it, with as much of the
+    /// rest as it needs.
+    pub(super) fn exchange(&mut self, leaving: u64, coming: u64) {
+        self.later = self.later.saturating_add(leaving);
+        self.set_aside(coming);
+    }
+
+    fn set_aside(&mut self, memory: u64) {
+        let from_now = memory.min(self.now);
+        self.now -= from_now;
+        self.later = self.later.saturating_sub(memory.saturating_sub(from_now));
+    }
+
+    /// Reclaims spot instances, newest first, until `memory` more is on its way or none is left.
+    fn reclaim(&mut self, memory: u64, drafts: &mut [Draft<'_>]) {
+        let mut got = 0u64;
+        while got < memory
+            && let Some(spare) = self.spares.pop_front()
+        {
+            if let Some(draft) = drafts.get_mut(spare.draft) {
+                draft.drains.add(spare.index, ReasonCode::Reclaimed);
+            }
+            got = got.saturating_add(spare.memory);
+        }
+        self.later = self.later.saturating_add(got);
+    }
+}
+
+/// Live spot instances of the whole host, newest first. Serials only order the instances of one process, so the age is
+/// that of the present phase: who has just begun to start or to serve loses least. Key and serial settle ties.
+fn spares(drafts: &[Draft<'_>]) -> VecDeque<Spare> {
+    let mut found = Vec::new();
+    for (draft, of) in drafts.iter().enumerate() {
+        for (index, instance) in of.process.instances.iter().enumerate() {
+            if instance.kind == InstanceKind::Spot && instance.is_live() && !of.drains.has(index) {
+                let order = (Reverse(instance.since()), draft, Reverse(instance.serial));
+                found.push((order, Spare { draft, index, memory: instance.size.memory.mib() }));
+            }
+        }
+    }
+    found.sort_by_key(|(order, _)| *order);
+    found.into_iter().map(|(_, spare)| spare).collect()
+}

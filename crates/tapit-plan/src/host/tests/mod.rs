@@ -1,0 +1,9 @@
+//! Behaviour of `plan_host`, one area a file.
+
+mod capacity;
+mod counts;
+mod ending;
+mod failures;
+mod notation;
+mod repetition;
+mod rollouts;

@@ -1,0 +1,11 @@
+//! The router between real sockets: small backends and clients in this process, one router per test.
+
+mod hold;
+mod limits;
+mod messages;
+mod replace;
+mod retry;
+mod routes;
+mod shutdown;
+mod support;
+mod upgrade;

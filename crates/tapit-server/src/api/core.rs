@@ -1,0 +1,69 @@
+//! The one door from the API to the rest of the server. The API knows nothing behind it, which is what lets its tests
+//! put a script there.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tapit_model::{
+    AppName, AppView, EventView, ImageRef, ImageView, Outcome, ProcessName, ProcessView, Progress, Refusal, Request,
+    StatusView,
+};
+use tapit_store::EventFilter;
+
+/// Everything that can be asked of a server. Names are legal and words are parsed by the time they get here.
+///
+/// Calls that change something are run to their end even when whoever asked has gone away.
+#[async_trait]
+pub trait Core: Send + Sync + 'static {
+    /// Changes what is wanted; with `dry_run`, only says what would be done.
+    async fn submit(&self, request: Request, dry_run: bool) -> Result<Outcome, Refusal>;
+
+    async fn apps(&self) -> Vec<AppView>;
+
+    async fn app(&self, app: &AppName) -> Result<AppView, Refusal>;
+
+    /// One row for each process, without usage and events.
+    async fn processes(&self, app: &AppName) -> Result<Vec<ProcessView>, Refusal>;
+
+    /// Everything known of a process.
+    async fn process(&self, app: &AppName, process: &ProcessName) -> Result<ProcessView, Refusal>;
+
+    /// How far the change with this revision has come. Returns early when it is settled, else after `wait`, which is at
+    /// most 25 seconds. Without a process: all of the app.
+    async fn settled(
+        &self,
+        app: &AppName,
+        process: Option<&ProcessName>,
+        revision: u64,
+        wait: Duration,
+    ) -> Result<Progress, Refusal>;
+
+    /// Gives `count` spot instances a notice, as if their capacity were reclaimed.
+    async fn interrupt(
+        &self,
+        app: &AppName,
+        process: &ProcessName,
+        count: u32,
+        dry_run: bool,
+    ) -> Result<Outcome, Refusal>;
+
+    /// Newest last. The limit is 1 to 1,000.
+    async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal>;
+
+    async fn status(&self) -> StatusView;
+
+    async fn images(&self) -> Result<Vec<ImageView>, Refusal>;
+
+    async fn image(&self, name: &ImageRef) -> Result<ImageView, Refusal>;
+
+    /// Imports an archive that the API has spooled, and that it removes afterwards.
+    async fn import_image(&self, archive: &Path, name: Option<ImageRef>) -> Result<Vec<ImageView>, Refusal>;
+
+    async fn delete_image(&self, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal>;
+
+    async fn prune_images(&self, dry_run: bool) -> Result<Outcome, Refusal>;
+
+    /// Where uploads are written before they are imported; made if it is missing.
+    fn spool_dir(&self) -> PathBuf;
+}

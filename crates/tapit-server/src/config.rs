@@ -1,0 +1,143 @@
+//! The server's settings: what was given, checked and completed once at start-up.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tapit_model::{MemoryMib, Refusal};
+
+/// As given on the command line or in the environment; `None`: the default.
+#[derive(Debug, Clone, Default)]
+pub struct ServerArgs {
+    pub data_dir: Option<PathBuf>,
+    pub api: Option<String>,
+    pub http: Option<String>,
+    pub engine: Option<String>,
+    pub ephemeral: bool,
+    pub capacity_memory: Option<String>,
+    pub log_format: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiAddress {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub api: ApiAddress,
+    pub http: SocketAddr,
+    pub ephemeral: bool,
+    pub capacity: Option<MemoryMib>,
+    pub log_format: LogFormat,
+    /// Wanted of every caller on TCP.
+    pub token: Option<String>,
+}
+
+impl Config {
+    pub fn resolve(args: ServerArgs, token: Option<String>) -> Result<Self, Refusal> {
+        match args.engine.as_deref() {
+            None | Some("embedded") => {}
+            Some(other) => {
+                return Err(Refusal::usage(format!("--engine {other} is not known to this build; the engine is embedded")));
+            }
+        }
+        let data_dir = absolute(args.data_dir.unwrap_or_else(default_data_dir))?;
+        let api = match args.api.as_deref() {
+            None => ApiAddress::Unix(data_dir.join(SOCKET)),
+            Some(text) => api_address(text, token.is_some())?,
+        };
+        let http = args.http.as_deref().unwrap_or("127.0.0.1:8080");
+        let http = http.parse().map_err(|_| {
+            Refusal::usage(format!("--http {http:?} is not HOST:PORT with a numeric address, for example 127.0.0.1:8080"))
+        })?;
+        let capacity = args.capacity_memory.as_deref().map(MemoryMib::parse).transpose().map_err(|error| {
+            Refusal::usage(format!("--capacity-memory {:?} is not legal; {}", error.value, error.legal))
+        })?;
+        let log_format = match args.log_format.as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => return Err(Refusal::usage(format!("--log-format {other:?} is not known; give text or json"))),
+        };
+        Ok(Self { data_dir, api, http, ephemeral: args.ephemeral, capacity, log_format, token })
+    }
+}
+
+const SOCKET: &str = "tapit.sock";
+
+/// `/var/lib/tapit` for root, else the user's data directory.
+pub fn default_data_dir() -> PathBuf {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    match (root, std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home)) {
+        (false, Some(data)) => data.join("tapit"),
+        (true, _) | (false, None) => PathBuf::from("/var/lib/tapit"),
+    }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Refusal> {
+    std::path::absolute(&path).map_err(|error| Refusal::usage(format!("--data-dir {}: {error}", path.display())))
+}
+
+fn api_address(text: &str, token: bool) -> Result<ApiAddress, Refusal> {
+    if let Some(path) = text.strip_prefix("unix://") {
+        if !path.starts_with('/') {
+            return Err(Refusal::usage(format!("--api {text:?} needs an absolute path: unix:///path/to/socket")));
+        }
+        return Ok(ApiAddress::Unix(Path::new(path).to_owned()));
+    }
+    let addr: SocketAddr = text.parse().map_err(|_| {
+        Refusal::usage(format!("--api {text:?} is neither unix:///path nor HOST:PORT with a numeric address"))
+    })?;
+    if !token {
+        return Err(Refusal::usage(format!(
+            "--api {text} listens on TCP, where every user of this machine reaches it; set TAPIT_TOKEN to a secret that callers must give"
+        )));
+    }
+    if !addr.ip().is_loopback() {
+        return Err(Refusal::usage(format!(
+            "--api {text} is not a loopback address; the API has no TLS of its own, so put a proxy with TLS before it"
+        )));
+    }
+    Ok(ApiAddress::Tcp(addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(change: impl FnOnce(&mut ServerArgs), token: Option<&str>) -> Result<Config, String> {
+        let mut args = ServerArgs { data_dir: Some("/x".into()), ..ServerArgs::default() };
+        change(&mut args);
+        Config::resolve(args, token.map(str::to_owned)).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn the_defaults_are_a_socket_in_the_data_dir_and_loopback_http() {
+        let config = resolve(|_| {}, None).expect("legal");
+        assert_eq!(config.api, ApiAddress::Unix("/x/tapit.sock".into()));
+        assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn wrong_settings_say_what_is_legal() {
+        let check = |change: fn(&mut ServerArgs), part: &str| {
+            let text = resolve(change, None).expect_err(part);
+            assert!(text.contains(part), "{text}");
+        };
+        check(|a| a.engine = Some("docker".into()), "the engine is embedded");
+        check(|a| a.http = Some("localhost".into()), "HOST:PORT");
+        check(|a| a.capacity_memory = Some("lots".into()), "memory=0.5");
+        check(|a| a.log_format = Some("xml".into()), "text or json");
+        check(|a| a.api = Some("unix://x".into()), "absolute path");
+        check(|a| a.api = Some("127.0.0.1:0".into()), "TAPIT_TOKEN");
+        assert!(resolve(|a| a.api = Some("0.0.0.0:1".into()), Some("t")).expect_err("public").contains("loopback"));
+    }
+}

@@ -1,0 +1,22 @@
+//! The only file that gives engine orders.
+
+use tapit_engine::{Applied, EngineError};
+use tapit_model::ProcessTarget;
+
+use crate::hub::Hub;
+
+/// Sends the targets that differ from what the engine was told last.
+pub async fn apply(hub: &Hub, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
+    for target in &targets {
+        if hub.sent().targets.get(&target.key) == Some(target) {
+            continue;
+        }
+        match hub.engine.apply(target.clone()).await? {
+            Applied::Accepted => {}
+            Applied::Stale => tracing::warn!(process = %target.key, "the engine holds a newer target"),
+        }
+        hub.sent().targets.insert(target.key.clone(), target.clone());
+    }
+    hub.sent().targets.retain(|key, _| targets.iter().any(|target| target.key == *key));
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Makes images ready in tasks of their own, so that a slow registry holds up nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapit_engine::{EngineError, ImageFault};
+use tapit_model::{ImageRef, PinnedImage};
+use tapit_plan::app::{self, ImageProgress, Prepare};
+use tapit_store::StoreError;
+
+use crate::clock;
+use crate::hub::Hub;
+
+/// Between attempts while a registry does not answer; after the last one the rollout has failed.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Before an image that could not be had is asked for again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Prepares the image of one generation and pins it. Callers for the same image share the work in the engine.
+pub fn spawn(hub: &Arc<Hub>, prepare: Prepare) {
+    hub.images().insert(prepare.image.clone(), ImageProgress::Preparing);
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        match attempts(&hub, &prepare.image).await {
+            Ok(image) => pin(&hub, &prepare, image),
+            Err((error, attempts)) => failed(&hub, &prepare.image, &error, attempts),
+        }
+        hub.nudge();
+    });
+}
+
+/// Tries until the answer is final. The error comes with the number of attempts made.
+async fn attempts(hub: &Hub, image: &ImageRef) -> Result<PinnedImage, (EngineError, u32)> {
+    let mut attempt = 1;
+    for pause in PAUSES {
+        match hub.engine.prepare(image).await {
+            Ok(pinned) => return Ok(pinned),
+            Err(error) if is_for_good(&error) => return Err((error, attempt)),
+            Err(error) => tracing::warn!(%image, attempt, "{}; trying again", describe(&error)),
+        }
+        attempt += 1;
+        tokio::time::sleep(pause).await;
+    }
+    hub.engine.prepare(image).await.map_err(|error| (error, attempt))
+}
+
+fn pin(hub: &Hub, prepare: &Prepare, image: PinnedImage) {
+    let pinned = hub.ledger.change::<(), StoreError>(|world| {
+        let (changes, events) = app::pin(world, prepare, image, clock::now());
+        Ok((changes, events, ()))
+    });
+    if let Err(error) = pinned {
+        tracing::error!(image = %prepare.image, error = &error as &dyn std::error::Error, "pinning an image");
+    }
+    hub.images().remove(&prepare.image);
+}
+
+fn failed(hub: &Arc<Hub>, image: &ImageRef, error: &EngineError, attempts: u32) {
+    let text = describe(error);
+    tracing::warn!(%image, attempts, "{text}");
+    let progress = ImageProgress::Failed { text, for_good: is_for_good(error), attempts };
+    hub.images().insert(image.clone(), progress);
+    let (hub, image) = (Arc::clone(hub), image.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(RETRY).await;
+        forget_failure(&hub, &image);
+    });
+}
+
+/// Lets the image be asked for again.
+pub fn forget_failure(hub: &Hub, image: &ImageRef) {
+    let removed = {
+        let mut images = hub.images();
+        match images.get(image) {
+            Some(ImageProgress::Failed { .. }) => images.remove(image).is_some(),
+            Some(ImageProgress::Preparing) | None => false,
+        }
+    };
+    if removed {
+        hub.nudge();
+    }
+}
+
+/// Answers that do not change by trying again at once.
+fn is_for_good(error: &EngineError) -> bool {
+    match error {
+        EngineError::Image { fault, .. } => match fault {
+            ImageFault::NotFound | ImageFault::Denied | ImageFault::Invalid | ImageFault::InUse => true,
+            ImageFault::Unreachable | ImageFault::Host => false,
+        },
+        EngineError::Archive { .. } => true,
+        EngineError::UnknownProcess(_) | EngineError::UnknownInstance(_) | EngineError::Act { .. } => false,
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

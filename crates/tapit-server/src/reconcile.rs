@@ -1,0 +1,181 @@
+//! The loop: look, plan, hand on, and look again. Start-up, steady state and recovery are the same path.
+//!
+//! A pass is made after every wake-up (a request, a change in the engine, an image) and every 30 seconds. Routes go out
+//! first, because requests wait for them; outcomes are committed before their consequences are planned.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapit_engine::EngineError;
+use tapit_model::{
+    Blocked, Change, Event, ProcessKey, ProcessObserved, ProcessTarget, RolloutState, Route, World,
+};
+use tapit_plan::app::{self, AppInputs, AppPlan, Prepare};
+use tapit_store::StoreError;
+use tokio::sync::watch;
+
+use crate::hub::Hub;
+use crate::{clock, execute, prepare, traffic};
+
+/// Between passes without any wake-up.
+const IDLE: Duration = Duration::from_secs(30);
+/// A storm of wake-ups is answered once per pause.
+const PAUSE: Duration = Duration::from_millis(2);
+/// After a pass that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How many lines of a failed instance's log are kept with its rollout.
+const LOG_TAIL: usize = 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    #[error("committing an outcome")]
+    Commit(#[from] StoreError),
+    #[error("asking the engine")]
+    Engine(#[from] EngineError),
+}
+
+/// The targets of the whole world, for an engine that starts. Nothing was observed yet, so no outcome may be drawn.
+pub fn initial_targets(world: &World) -> Vec<ProcessTarget> {
+    let images = BTreeMap::new();
+    let inputs = |app| AppInputs { now: clock::now(), world, app, observed: &[], images: &images };
+    world.apps.keys().flat_map(|app| app::plan_app(&inputs(app)).targets).collect()
+}
+
+pub async fn run(hub: Arc<Hub>, mut closing: watch::Receiver<bool>) {
+    let mut engine = hub.engine.changes();
+    loop {
+        let wait = match pass(&hub).await {
+            Ok(()) => IDLE,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "reconciling; trying again");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = hub.nudged() => {}
+            Ok(()) = engine.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What all apps' plans come to.
+#[derive(Default)]
+struct Planned {
+    changes: Vec<Change>,
+    events: Vec<Event>,
+    targets: Vec<ProcessTarget>,
+    prepare: Vec<Prepare>,
+    routes: Vec<Route>,
+    blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
+}
+
+impl Planned {
+    fn add(&mut self, plan: AppPlan) {
+        self.changes.extend(plan.changes);
+        self.events.extend(plan.events);
+        self.targets.extend(plan.targets);
+        self.prepare.extend(plan.prepare);
+        self.routes.extend(plan.route);
+        self.blocked.extend(plan.blocked);
+    }
+}
+
+async fn pass(hub: &Arc<Hub>) -> Result<(), ReconcileError> {
+    let observed = hub.engine.observe().await?;
+    let world = hub.ledger.world();
+    let mut planned = Planned::default();
+    {
+        let images = hub.images().clone();
+        for app in world.apps.keys() {
+            let inputs = AppInputs { now: clock::now(), world: &world, app, observed: &observed, images: &images };
+            planned.add(app::plan_app(&inputs));
+        }
+    }
+    publish(hub, std::mem::take(&mut planned.routes));
+    remember(hub, observed, std::mem::take(&mut planned.blocked))?;
+    count_requests(hub, &world);
+    if planned.changes.is_empty() {
+        execute::apply(hub, planned.targets).await?;
+        for prepare in planned.prepare {
+            prepare::spawn(hub, prepare);
+        }
+        hub.passed();
+    } else {
+        commit(hub, &world, planned.changes, planned.events).await?;
+        hub.nudge();
+    }
+    Ok(())
+}
+
+/// Swaps the router's table when it differs, and lets the engine look at what is routed now.
+fn publish(hub: &Hub, routes: Vec<Route>) {
+    let table = app::routes(routes);
+    let mut sent = hub.sent();
+    if sent.routes != table {
+        hub.router.publish(table.clone());
+        sent.routes = table;
+        drop(sent);
+        hub.engine.nudge();
+    }
+}
+
+/// Keeps what was seen, with an event for each change since the last pass.
+fn remember(
+    hub: &Hub,
+    observed: Vec<ProcessObserved>,
+    blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
+) -> Result<(), ReconcileError> {
+    let now = clock::now();
+    let before = hub.snapshot().clone();
+    for process in &observed {
+        let earlier = before.process(&process.key).map_or(&[][..], |earlier| &earlier.instances);
+        let mut events = app::narrate(&process.key, earlier, &process.instances, now);
+        let reasons = blocked.get(&process.key).map_or(&[][..], Vec::as_slice);
+        events.extend(app::narrate_blocked(&process.key, before.blocked(&process.key), reasons, now));
+        if earlier != process.instances || !events.is_empty() {
+            hub.ledger.observe(&process.key, &process.instances, &events)?;
+        }
+    }
+    for gone in before.observed.iter().filter(|old| observed.iter().all(|new| new.key != old.key)) {
+        let events = app::narrate(&gone.key, &gone.instances, &[], now);
+        hub.ledger.observe(&gone.key, &[], &events)?;
+    }
+    *hub.snapshot() = before.next(observed, blocked, now);
+    Ok(())
+}
+
+fn count_requests(hub: &Hub, world: &World) {
+    let mut requests = hub.requests();
+    for rollout in world.rollouts.values().filter(|rollout| rollout.key.process.is_public()) {
+        requests.note(rollout, &traffic::counts(&hub.router, &rollout.key.app));
+    }
+    requests.retain(|key| world.processes.contains_key(key));
+}
+
+/// Commits outcomes, unless a request has changed the process meanwhile: then the next pass decides anew.
+async fn commit(hub: &Hub, planned_on: &World, mut changes: Vec<Change>, events: Vec<Event>) -> Result<(), ReconcileError> {
+    for change in &mut changes {
+        if let Change::PutRollout(rollout) = change
+            && matches!(rollout.state, RolloutState::RolledBack | RolloutState::Failed)
+            && let Some(failure) = hub.snapshot().process(&rollout.key).and_then(|seen| seen.failure.clone())
+        {
+            let key = tapit_model::InstanceKey { app: rollout.key.app.clone(), id: failure.instance };
+            rollout.log_tail = log_tail(hub, &key).await;
+        }
+    }
+    hub.ledger.change(|world| {
+        if planned_on == world { Ok((changes, events, ())) } else { Ok((Vec::new(), Vec::new(), ())) }
+    })
+}
+
+/// The log explains a failure; when it cannot be read, the rollout's reason stands alone.
+async fn log_tail(hub: &Hub, key: &tapit_model::InstanceKey) -> Vec<String> {
+    hub.engine.log_tail(key, LOG_TAIL).await.unwrap_or_else(|error| {
+        tracing::warn!(instance = %key, error = &error as &dyn std::error::Error, "reading the log of a failed instance");
+        Vec::new()
+    })
+}

@@ -1,0 +1,281 @@
+//! The server's life: start, ready, end. Wires the parts and holds no policy.
+
+use std::future::Future;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapit_container::engine::{Embedded, EmbeddedConfig};
+use tapit_engine::{EngineError, SharedEngine};
+use tapit_model::{Code, ProcessObserved, Refusal, Revision};
+use tapit_router::{Router, RouterError};
+use tapit_store::{Store, StoreError};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{ApiAddress, Config, LogFormat, ServerArgs};
+use crate::service::Service;
+use crate::hub::{Facts, Hub};
+use crate::ledger::Ledger;
+use crate::lock::{DataDirLock, LockError};
+use crate::prepare::describe;
+use crate::traffic::RouterTraffic;
+use crate::{api, clock, reconcile};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("opening the store")]
+    Store(#[from] StoreError),
+    #[error("starting the router")]
+    Router(#[from] RouterError),
+    #[error("starting the engine")]
+    Engine(#[from] EngineError),
+    #[error("preparing {}", path.display())]
+    DataDir {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("listening for the API on {address}")]
+    Api {
+        address: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("starting the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// The program that the engine re-executes: this very one, also when the file on disk was replaced meanwhile.
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// Runs a server in the foreground until SIGTERM or SIGINT.
+pub fn run(args: ServerArgs) -> ExitCode {
+    let token = std::env::var("TAPIT_TOKEN").ok().filter(|token| !token.is_empty());
+    let config = match Config::resolve(args, token) {
+        Ok(config) => config,
+        Err(refusal) => {
+            eprintln!("error: {refusal}");
+            return ExitCode::from(refusal.code.exit_status());
+        }
+    };
+    init_logging(config.log_format);
+    match with_runtime(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", describe(&error));
+            let held = matches!(error, ServerError::Lock(LockError::Held { .. }));
+            ExitCode::from(if held { Code::Conflict } else { Code::Failed }.exit_status())
+        }
+    }
+}
+
+pub(crate) fn with_runtime<T>(future: impl Future<Output = Result<T, ServerError>>) -> Result<T, ServerError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(32)
+        .build()
+        .map_err(ServerError::Runtime)?;
+    let result = runtime.block_on(future);
+    // A blocking call that hangs (a dead disk) must not keep a server from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+fn init_logging(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TAPIT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process only happens in tests, where the first is as good.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+async fn serve(config: Config) -> Result<(), ServerError> {
+    let made = make_data_dir(&config.data_dir)?;
+    let lock = DataDirLock::take(&config.data_dir)?;
+    let ledger = Ledger::open(Store::open(&store_path(&config.data_dir))?)?;
+    let router = Router::bind(config.http)?;
+    let http = router.local_addr();
+    let engine = open_engine(&config, &router).await?;
+    engine.adopt(ledger.read(reconcile::initial_targets)).await?;
+
+    let api = Api::bind(&config.api)?;
+    let facts = Facts { api_url: api.url(), http, data_dir: config.data_dir.clone(), started_at: clock::now() };
+    let seen_before = ledger.observed()?;
+    let hub = Arc::new(Hub::new(facts, ledger, Arc::clone(&engine), router.handle()));
+    hub.snapshot().observed = seen_before.into_iter().map(|(key, instances)| earlier(key, instances)).collect();
+
+    let (close, closing) = watch::channel(false);
+    let serving = tokio::spawn(router.serve(closed(closing.clone())));
+    let reconciling = tokio::spawn(reconcile::run(Arc::clone(&hub), closing.clone()));
+    let core = Arc::new(Service::new(Arc::clone(&hub)));
+    let answering = tokio::spawn(api.serve(core, config.token.clone(), closing));
+    announce(&hub.facts.api_url, &http.to_string(), engine.name());
+
+    terminated().await?;
+    tracing::info!("ending");
+    close.send_replace(true);
+    // The loop first, so that nothing is ordered any more; then the router drains what is in flight.
+    let _ = reconciling.await;
+    if config.ephemeral {
+        engine.teardown().await?;
+    }
+    engine.close().await;
+    let _ = serving.await;
+    let _ = answering.await;
+    remove_socket(&config.api);
+    if config.ephemeral {
+        drop((hub, engine));
+        remove_data(&config.data_dir, made)?;
+    }
+    drop(lock);
+    Ok(())
+}
+
+pub(crate) fn store_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("tapit.db")
+}
+
+async fn open_engine(config: &Config, router: &Router) -> Result<SharedEngine, ServerError> {
+    let traffic = Arc::new(RouterTraffic::new(router.handle()));
+    let embedded = EmbeddedConfig {
+        data_dir: config.data_dir.clone(),
+        exe: OWN_PROGRAM.into(),
+        capacity: config.capacity,
+        traffic,
+    };
+    let engine = Embedded::open(embedded).await?;
+    for warning in tapit_engine::Engine::warnings(&*engine) {
+        tracing::warn!("{warning}");
+    }
+    Ok(engine)
+}
+
+fn earlier(key: tapit_model::ProcessKey, instances: Vec<tapit_model::InstanceObserved>) -> ProcessObserved {
+    let seen_at = tapit_model::Moment::default();
+    ProcessObserved { key, revision: Revision(0), instances, blocked: Vec::new(), failure: None, seen_at }
+}
+
+/// Whether the directory was made by this call.
+fn make_data_dir(dir: &Path) -> Result<bool, ServerError> {
+    let failed = |source| ServerError::DataDir { path: dir.to_owned(), source };
+    if dir.is_dir() {
+        return Ok(false);
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    Ok(true)
+}
+
+/// Everything that a server keeps in its data directory; the directory itself goes when nothing else is in it.
+pub(crate) fn remove_data(dir: &Path, made: bool) -> Result<(), ServerError> {
+    let failed = |path: &Path, source| ServerError::DataDir { path: path.to_owned(), source };
+    for name in ["tapit.db", "tapit.db-wal", "tapit.db-shm", "tapit.sock", "network.json", "lock"] {
+        let path = dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    for name in ["instances", "images", "spool"] {
+        let path = dir.join(name);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let empty = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    if empty && made {
+        std::fs::remove_dir(dir).map_err(|error| failed(dir, error))?;
+    }
+    Ok(())
+}
+
+enum Api {
+    Unix(PathBuf, UnixListener),
+    Tcp(std::net::SocketAddr, TcpListener),
+}
+
+impl Api {
+    fn bind(address: &ApiAddress) -> Result<Self, ServerError> {
+        match address {
+            ApiAddress::Unix(path) => {
+                let failed = |source| ServerError::Api { address: path.display().to_string(), source };
+                // The lock on the data directory is held, so a socket there is one that a killed server left.
+                match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                    Ok(()) | Err(_) => {}
+                }
+                let listener = UnixListener::bind(path).map_err(failed)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+                Ok(Api::Unix(path.clone(), listener))
+            }
+            ApiAddress::Tcp(addr) => {
+                let failed = |source| ServerError::Api { address: addr.to_string(), source };
+                let listener = std::net::TcpListener::bind(addr).map_err(failed)?;
+                listener.set_nonblocking(true).map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                Ok(Api::Tcp(bound, TcpListener::from_std(listener).map_err(failed)?))
+            }
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Api::Unix(path, _) => format!("unix://{}", path.display()),
+            Api::Tcp(addr, _) => format!("http://{addr}"),
+        }
+    }
+
+    async fn serve(self, core: Arc<Service>, token: Option<String>, closing: watch::Receiver<bool>) {
+        match self {
+            Api::Unix(_, listener) => api::serve_unix(listener, core, closed(closing)).await,
+            Api::Tcp(_, listener) => api::serve_tcp(listener, core, token, closed(closing)).await,
+        }
+    }
+}
+
+fn remove_socket(address: &ApiAddress) {
+    if let ApiAddress::Unix(path) = address
+        && let Err(error) = std::fs::remove_file(path)
+    {
+        tracing::warn!(socket = %path.display(), %error, "removing the API's socket");
+    }
+}
+
+/// The one line on stdout that says that the server is ready.
+fn announce(api: &str, http: &str, engine: &str) {
+    let mut stdout = std::io::stdout();
+    let line = writeln!(stdout, "tapit ready api={api} http={http} engine={engine}").and_then(|()| stdout.flush());
+    if let Err(error) = line {
+        tracing::warn!(%error, "nobody reads the ready line");
+    }
+}
+
+async fn closed(mut closing: watch::Receiver<bool>) {
+    // A dropped sender means that the server is ending as well.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+async fn terminated() -> Result<(), ServerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Runtime)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// A refusal for an error of the server, for commands that run without one.
+pub(crate) fn refusal(error: &ServerError) -> Refusal {
+    Refusal::failed(describe(error))
+}

@@ -1,0 +1,130 @@
+//! What the API can ask: admits changes, answers views, waits for outcomes.
+
+mod changes;
+mod images;
+mod reading;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tapit_model::{
+    AppName, AppView, Code, EventView, ImageRef, ImageView, Outcome, ProcessName, ProcessView, Progress, Refusal,
+    Request, StatusView, World,
+};
+use tapit_store::{EventFilter, StoreError};
+
+use crate::api::Core;
+use crate::hub::Hub;
+use crate::prepare::describe;
+
+pub struct Service {
+    hub: Arc<Hub>,
+}
+
+impl Service {
+    pub fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+}
+
+#[async_trait]
+impl Core for Service {
+    async fn submit(&self, request: Request, dry_run: bool) -> Result<Outcome, Refusal> {
+        changes::submit(&self.hub, &request, dry_run)
+    }
+
+    async fn apps(&self) -> Vec<AppView> {
+        reading::apps(&self.hub)
+    }
+
+    async fn app(&self, app: &AppName) -> Result<AppView, Refusal> {
+        reading::app(&self.hub, app)
+    }
+
+    async fn processes(&self, app: &AppName) -> Result<Vec<ProcessView>, Refusal> {
+        reading::processes(&self.hub, app)
+    }
+
+    async fn process(&self, app: &AppName, process: &ProcessName) -> Result<ProcessView, Refusal> {
+        reading::process(&self.hub, app, process).await
+    }
+
+    async fn settled(
+        &self,
+        app: &AppName,
+        process: Option<&ProcessName>,
+        revision: u64,
+        wait: Duration,
+    ) -> Result<Progress, Refusal> {
+        Ok(reading::settled(&self.hub, app, process, revision, wait).await)
+    }
+
+    async fn interrupt(
+        &self,
+        app: &AppName,
+        process: &ProcessName,
+        count: u32,
+        dry_run: bool,
+    ) -> Result<Outcome, Refusal> {
+        changes::interrupt(&self.hub, app, process, count, dry_run).await
+    }
+
+    async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal> {
+        reading::events(&self.hub, &filter)
+    }
+
+    async fn status(&self) -> StatusView {
+        reading::status(&self.hub)
+    }
+
+    async fn images(&self) -> Result<Vec<ImageView>, Refusal> {
+        images::list(&self.hub).await
+    }
+
+    async fn image(&self, name: &ImageRef) -> Result<ImageView, Refusal> {
+        images::show(&self.hub, name).await
+    }
+
+    async fn import_image(&self, archive: &Path, name: Option<ImageRef>) -> Result<Vec<ImageView>, Refusal> {
+        images::import(&self.hub, archive, name.as_ref()).await
+    }
+
+    async fn delete_image(&self, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal> {
+        images::delete(&self.hub, name, dry_run).await
+    }
+
+    async fn prune_images(&self, dry_run: bool) -> Result<Outcome, Refusal> {
+        images::prune(&self.hub, dry_run).await
+    }
+
+    fn spool_dir(&self) -> PathBuf {
+        self.hub.facts.data_dir.join("spool")
+    }
+}
+
+/// A store that cannot be written or read is this host's trouble: nothing was changed, and trying again may help.
+fn store_failed(error: &StoreError) -> Refusal {
+    Refusal::new(Code::Failed, format!("the change was not stored, so nothing was changed: {}", describe(error)))
+}
+
+fn known_app(world: &World, app: &AppName) -> Result<(), Refusal> {
+    if world.apps.contains_key(app) {
+        return Ok(());
+    }
+    let names: Vec<_> = world.apps.keys().map(AppName::as_str).collect();
+    let there = match names.as_slice() {
+        [] => format!("there is none yet; tapit create app {app} makes it"),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    Err(Refusal::not_found(format!("no app {app}; {there}")))
+}
+
+fn unknown_process(world: &World, app: &AppName, process: &ProcessName) -> Refusal {
+    let names: Vec<_> = world.processes_of(app).map(|row| row.key.process.as_str()).collect();
+    let guess = tapit_model::nearest(process.as_str(), names.iter().copied());
+    let guess = guess.map(|name| format!("did you mean {name}? ")).unwrap_or_default();
+    let there = if names.is_empty() { "it has none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    Refusal::not_found(format!("app {app} has no process {process}; {guess}{there}"))
+}

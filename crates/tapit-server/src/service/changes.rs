@@ -1,0 +1,122 @@
+//! Changes: decide against the present world, commit, wake the loop, answer what came of it.
+
+use tapit_model::{AppName, InstanceKind, InstanceState, Outcome, ProcessKey, ProcessName, Refusal, Request};
+use tapit_plan::app::{Admission, admit};
+use tapit_store::StoreError;
+
+use super::{known_app, reading, store_failed, unknown_process};
+use crate::clock;
+use crate::hub::Hub;
+
+/// Either half of a change can say no.
+enum NotDone {
+    Refused(Refusal),
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotDone {
+    fn from(error: StoreError) -> Self {
+        NotDone::Store(error)
+    }
+}
+
+pub fn submit(hub: &Hub, request: &Request, dry_run: bool) -> Result<Outcome, Refusal> {
+    let observed = hub.snapshot().observed.clone();
+    let admitted = hub.ledger.change(|world| {
+        let admission = admit(world, &observed, request, clock::now()).map_err(NotDone::Refused)?;
+        let (changes, events) = match dry_run {
+            true => (Vec::new(), Vec::new()),
+            false => (admission.changes.clone(), admission.events.clone()),
+        };
+        Ok((changes, events, admission))
+    });
+    let admission = admitted.map_err(|not_done| match not_done {
+        NotDone::Refused(refusal) => refusal,
+        NotDone::Store(error) => store_failed(&error),
+    })?;
+    if !dry_run {
+        hub.nudge();
+    }
+    Ok(outcome(hub, request, admission, dry_run))
+}
+
+fn outcome(hub: &Hub, request: &Request, admission: Admission, dry_run: bool) -> Outcome {
+    let message = if dry_run { format!("would do: {}", admission.message) } else { admission.message };
+    let (app, process) = subject(request);
+    let process = process.and_then(|process| reading::row(hub, app, process).ok());
+    Outcome {
+        message,
+        changed: !admission.changes.is_empty(),
+        dry_run,
+        inverse: if dry_run { None } else { admission.inverse },
+        notes: admission.notes,
+        revision: admission.revision.0,
+        app: if process.is_none() { reading::app(hub, app).ok() } else { None },
+        process,
+    }
+}
+
+fn subject(request: &Request) -> (&AppName, Option<&ProcessName>) {
+    match request {
+        Request::CreateApp { app, .. } | Request::SetApp { app, .. } | Request::DeleteApp { app } => (app, None),
+        Request::CreateProcess { app, process, .. }
+        | Request::SetProcess { app, process, .. }
+        | Request::RestartProcess { app, process }
+        | Request::DeleteProcess { app, process } => (app, Some(process)),
+    }
+}
+
+pub async fn interrupt(
+    hub: &Hub,
+    app: &AppName,
+    process: &ProcessName,
+    count: u32,
+    dry_run: bool,
+) -> Result<Outcome, Refusal> {
+    let key = ProcessKey::new(app, process);
+    let revision = hub.ledger.read(|world| {
+        known_app(world, app)?;
+        world.processes.get(&key).map(|row| row.revision.0).ok_or_else(|| unknown_process(world, app, process))
+    })?;
+    if count == 0 {
+        return Err(Refusal::usage("count=0 interrupts nothing; give 1 or more"));
+    }
+    let live = hub.snapshot().process(&key).map_or(0, |seen| {
+        let spot = seen.instances.iter().filter(|one| one.kind == InstanceKind::Spot && interruptible(one.state));
+        spot.count()
+    });
+    if live == 0 {
+        return Err(Refusal::conflict(format!(
+            "process {process} has no spot instance that runs; tapit set process name={process} spot_count=1 asks for one"
+        )));
+    }
+    let given = usize::try_from(count).unwrap_or(usize::MAX).min(live);
+    let (message, changed) = if dry_run {
+        (format!("would give a notice to {given} spot instance(s) of {process}"), true)
+    } else {
+        let ids = hub.engine.interrupt(&key, count).await.map_err(|e| Refusal::failed(crate::prepare::describe(&e)))?;
+        let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        (format!("gave a notice to {}", names.join(", ")), !ids.is_empty())
+    };
+    Ok(Outcome {
+        message,
+        changed,
+        dry_run,
+        inverse: None,
+        notes: vec!["they come back when there is room".to_owned()],
+        revision,
+        app: None,
+        process: reading::row(hub, app, process).ok(),
+    })
+}
+
+fn interruptible(state: InstanceState) -> bool {
+    match state {
+        InstanceState::Starting | InstanceState::Healthy | InstanceState::Unhealthy => true,
+        InstanceState::Pending
+        | InstanceState::Pulling
+        | InstanceState::Draining
+        | InstanceState::Stopping
+        | InstanceState::Stopped => false,
+    }
+}

@@ -1,0 +1,7 @@
+//! The store on real files.
+
+mod damage;
+mod events;
+mod fixture;
+mod observed;
+mod world;

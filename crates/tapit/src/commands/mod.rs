@@ -1,0 +1,105 @@
+//! Carries out what a command line means: asks the server, prints, waits.
+//!
+//! A file per noun; `change` is what all changes have in common. Exit statuses are not chosen here but follow from the
+//! code of a refusal, in [`crate::report`].
+
+mod app;
+mod change;
+mod complete;
+mod confirm;
+mod events;
+mod image;
+mod process;
+mod session;
+mod status;
+
+use std::time::Duration;
+
+use tapit_model::Refusal;
+
+use crate::Ending;
+use crate::invocation::{Action, Command, Invocation};
+use crate::output::Screen;
+use crate::surroundings::Surroundings;
+use session::Session;
+
+/// Why a command came to an end before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    #[error("refused")]
+    Refused(#[from] Refusal),
+    #[error("the output cannot be written")]
+    Write(#[from] std::io::Error),
+}
+
+impl From<crate::client::ClientError> for Stop {
+    fn from(error: crate::client::ClientError) -> Self {
+        Stop::Refused(error.into())
+    }
+}
+
+impl From<crate::select::SelectError> for Stop {
+    fn from(error: crate::select::SelectError) -> Self {
+        Stop::Refused(error.into())
+    }
+}
+
+pub fn perform(invocation: Invocation, surroundings: &Surroundings, screen: &mut Screen) -> Result<Ending, Stop> {
+    let Invocation { common, action } = invocation;
+    match action {
+        Action::Help(topic) => screen.print(&topic.text())?,
+        Action::Version => screen.print(concat!("tapit ", env!("CARGO_PKG_VERSION"), "\n"))?,
+        Action::Completion(shell) => screen.print(shell.script())?,
+        Action::Server(words) => return Ok(Ending::Serve(words.with_environment(surroundings)?)),
+        Action::Teardown { data_dir } => {
+            let data_dir = match data_dir {
+                Some(dir) => dir,
+                None => crate::select::data_dir(surroundings)?,
+            };
+            confirm::teardown(&data_dir, &common, screen)?;
+            return Ok(Ending::Teardown(data_dir));
+        }
+        Action::Complete { words, current } => {
+            let offers = block_on(complete::offers(&words, &current, surroundings))?;
+            screen.print(&offers)?;
+        }
+        Action::Ask(command) => {
+            let mut session = Session::new(common, surroundings, screen)?;
+            block_on(ask(&mut session, command))??;
+        }
+    }
+    Ok(Ending::Exit(0))
+}
+
+/// One thread is enough for one request at a time. A read of the standard input that never ends is left behind.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Refusal::failed(format!("cannot start the asynchronous runtime: {error}")))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::ZERO);
+    Ok(outcome)
+}
+
+async fn ask(session: &mut Session<'_, '_>, command: Command) -> Result<(), Stop> {
+    match command {
+        Command::CreateApp { name, words } => app::create(session, &name, words).await,
+        Command::ListApps => app::list(session).await,
+        Command::ShowApp => app::show(session).await,
+        Command::SetApp { words } => app::set(session, &words).await,
+        Command::DeleteApp => app::delete(session).await,
+        Command::CreateProcess { name, words } => process::create(session, &name, words).await,
+        Command::SetProcess { name, words } => process::set(session, name, &words).await,
+        Command::RestartProcess { name } => process::restart(session, name).await,
+        Command::ShowProcess { name } => process::show(session, name).await,
+        Command::ListProcesses => process::list(session).await,
+        Command::DeleteProcess { name } => process::delete(session, name).await,
+        Command::InterruptProcess { name, count } => process::interrupt(session, name, count).await,
+        Command::ImportImage { source, name } => image::import(session, source, name.as_ref()).await,
+        Command::ListImages => image::list(session).await,
+        Command::ShowImage { name } => image::show(session, &name).await,
+        Command::DeleteImage { name } => image::delete(session, &name).await,
+        Command::PruneImages => image::prune(session).await,
+        Command::Events { process, lines, reading } => events::events(session, process, lines, reading).await,
+        Command::Status => status::status(session).await,
+    }
+}

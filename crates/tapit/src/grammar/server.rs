@@ -1,0 +1,95 @@
+//! `server` and `teardown`: the side of the binary that holds the instances. Only their flags are known here.
+
+use tapit_model::{Code, Refusal};
+
+use super::{Example, Flag, Keys, Object, Row, Scope, Typed, flags};
+use crate::invocation::{Action, ServerWords};
+
+const fn valued(long: &'static str, value: &'static str, help: &'static str, variable: &'static str) -> Flag {
+    Flag { long, short: None, value: Some(value), choices: &[], help, variable: Some(variable) }
+}
+
+pub static DATA_DIR: Flag = valued(
+    "data-dir",
+    "DIR",
+    "where everything is kept (default /var/lib/tapit for root, else the user's data directory)",
+    "TAPIT_DATA_DIR",
+);
+pub static API: Flag =
+    valued("api", "unix:///PATH|HOST:PORT", "where commands are answered (default DIR/tapit.sock)", "TAPIT_API");
+pub static HTTP: Flag = valued("http", "HOST:PORT", "where apps are served (default 127.0.0.1:8080)", "TAPIT_HTTP");
+pub static ENGINE: Flag = Flag {
+    choices: &["embedded", "ecs"],
+    ..valued("engine", "embedded|ecs", "what runs instances (default embedded)", "TAPIT_ENGINE")
+};
+pub static EPHEMERAL: Flag = Flag {
+    long: "ephemeral",
+    short: None,
+    value: None,
+    choices: &[],
+    help: "remove everything again, network and data included, when the server ends",
+    variable: Some("TAPIT_EPHEMERAL"),
+};
+pub static CAPACITY_MEMORY: Flag = valued(
+    "capacity-memory",
+    "GB",
+    "memory that instances may take together (default: what the host has to spare)",
+    "TAPIT_CAPACITY_MEMORY",
+);
+pub static LOG_FORMAT: Flag = Flag {
+    choices: &["text", "json"],
+    ..valued("log-format", "text|json", "how the server's own log is written (default text)", "TAPIT_LOG_FORMAT")
+};
+
+pub static ROWS: &[Row] = &[
+    Row {
+        verb: "server",
+        object: Object::Nothing,
+        scope: Scope::Server,
+        summary: "Run a server in the foreground",
+        about: "Prints one line when it is ready: tapit ready api=URL http=HOST:PORT engine=NAME. SIGTERM ends the server and \
+                leaves the instances running; a server that starts again takes them over.",
+        words: &[],
+        keys: Keys::Nothing,
+        flags: &[&DATA_DIR, &API, &HTTP, &ENGINE, &EPHEMERAL, &CAPACITY_MEMORY, &LOG_FORMAT],
+        examples: &[
+            Example { line: "tapit server", what: "with the defaults" },
+            Example { line: "tapit server --data-dir /tmp/try --http 127.0.0.1:0 --ephemeral", what: "leaves nothing behind" },
+        ],
+        exits: &[Code::Failed, Code::Usage, Code::Conflict],
+        mean: server,
+    },
+    Row {
+        verb: "teardown",
+        object: Object::Nothing,
+        scope: Scope::Server,
+        summary: "Remove everything that a server ever made",
+        about: "Instances, network and data, of a stopped or running server. Asks on a terminal; without one it needs --force.",
+        words: &[],
+        keys: Keys::Nothing,
+        flags: &[&DATA_DIR, &flags::FORCE],
+        examples: &[Example { line: "tapit teardown --data-dir /tmp/try --force", what: "without a question" }],
+        exits: &[Code::Failed, Code::Usage, Code::Denied],
+        mean: |typed| Ok(Action::Teardown { data_dir: path(typed)? }),
+    },
+];
+
+fn path(typed: &Typed) -> Result<Option<std::path::PathBuf>, Refusal> {
+    match typed.value(&DATA_DIR) {
+        Some("") => Err(Refusal::usage("--data-dir is empty; give a directory")),
+        dir => Ok(dir.map(Into::into)),
+    }
+}
+
+fn server(typed: &Typed) -> Result<Action, Refusal> {
+    let value = |flag| typed.value(flag).map(str::to_owned);
+    Ok(Action::Server(ServerWords {
+        data_dir: path(typed)?,
+        api: value(&API),
+        http: value(&HTTP),
+        engine: value(&ENGINE),
+        ephemeral: typed.has(&EPHEMERAL),
+        capacity_memory: value(&CAPACITY_MEMORY),
+        log_format: value(&LOG_FORMAT),
+    }))
+}

@@ -1,0 +1,140 @@
+//! What a command line means: the typed side of the grammar.
+//!
+//! The grammar makes these values and `commands` acts on them; nothing here knows how anything is spelled.
+
+use std::path::PathBuf;
+
+use tapit_model::{AppName, ImageRef, ProcessName, Refusal, Words};
+
+use crate::grammar::completion::Shell;
+use crate::grammar::help::Topic;
+use crate::surroundings::Surroundings;
+
+/// One command line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    pub common: Common,
+    pub action: Action,
+}
+
+/// What any command may be given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Common {
+    /// From `-a`, `app=` or, where the command is about an app, its name.
+    pub app: Option<AppName>,
+    pub format: Option<Format>,
+    pub wait: bool,
+    pub dry_run: bool,
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Json,
+}
+
+/// Where an image archive is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArchiveSource {
+    StandardInput,
+    File(PathBuf),
+}
+
+/// The closed set of things that a command line can mean.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    Help(Topic),
+    Version,
+    Completion(Shell),
+    /// Prints what may stand in the place of `current` after `words`; a completion script asks for it.
+    Complete { words: Vec<String>, current: String },
+    Server(ServerWords),
+    Teardown { data_dir: Option<PathBuf> },
+    /// Needs a server.
+    Ask(Command),
+}
+
+/// What a server is asked. Process names are optional where the server can be asked which ones there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    CreateApp { name: AppName, words: Words },
+    ListApps,
+    ShowApp,
+    SetApp { words: Words },
+    DeleteApp,
+    CreateProcess { name: ProcessName, words: Words },
+    SetProcess { name: Option<ProcessName>, words: Words },
+    RestartProcess { name: Option<ProcessName> },
+    ShowProcess { name: Option<ProcessName> },
+    ListProcesses,
+    DeleteProcess { name: Option<ProcessName> },
+    InterruptProcess { name: Option<ProcessName>, count: u32 },
+    ImportImage { source: ArchiveSource, name: Option<ImageRef> },
+    ListImages,
+    ShowImage { name: ImageRef },
+    DeleteImage { name: ImageRef },
+    PruneImages,
+    Events { process: Option<ProcessName>, lines: u32, reading: Reading },
+    Status,
+}
+
+/// The meaning of a row that needs a server.
+pub fn ask(command: Command) -> Result<Action, Refusal> {
+    Ok(Action::Ask(command))
+}
+
+/// Whether events are printed as they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    Snapshot,
+    Following,
+}
+
+/// The settings of `tapit server`, as typed or from the environment; the server gives them their meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerWords {
+    pub data_dir: Option<PathBuf>,
+    pub api: Option<String>,
+    pub http: Option<String>,
+    pub engine: Option<String>,
+    pub ephemeral: bool,
+    pub capacity_memory: Option<String>,
+    pub log_format: Option<String>,
+}
+
+impl ServerWords {
+    /// Fills what was not typed from the environment: one variable per flag.
+    pub fn with_environment(mut self, surroundings: &Surroundings) -> Result<Self, Refusal> {
+        let from = |flag: &crate::grammar::Flag, slot: &mut Option<String>| -> Result<(), Refusal> {
+            if slot.is_none()
+                && let Some(name) = flag.variable
+                && let Some(value) = surroundings.variable(name)
+            {
+                flag.check(name, value)?;
+                *slot = Some(value.to_owned());
+            }
+            Ok(())
+        };
+        use crate::grammar::server as flags;
+        let mut data_dir = self.data_dir.take().map(|dir| dir.to_string_lossy().into_owned());
+        from(&flags::DATA_DIR, &mut data_dir)?;
+        self.data_dir = data_dir.map(PathBuf::from);
+        from(&flags::API, &mut self.api)?;
+        from(&flags::HTTP, &mut self.http)?;
+        from(&flags::ENGINE, &mut self.engine)?;
+        from(&flags::CAPACITY_MEMORY, &mut self.capacity_memory)?;
+        from(&flags::LOG_FORMAT, &mut self.log_format)?;
+        let mut ephemeral = None;
+        from(&flags::EPHEMERAL, &mut ephemeral)?;
+        match ephemeral.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None | Some("false" | "no" | "off" | "0") => {}
+            Some("true" | "yes" | "on" | "1") => self.ephemeral = true,
+            Some(other) => {
+                let text = format!("TAPIT_EPHEMERAL={other} is not legal; give true or false (yes/no, on/off, 1/0)");
+                return Err(Refusal::usage(text));
+            }
+        }
+        Ok(self)
+    }
+}

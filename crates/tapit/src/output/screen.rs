@@ -1,0 +1,99 @@
+//! The terminal, or what stands in for it.
+
+use std::io::{BufRead, Read, Result, Write};
+
+use super::format::clean;
+use crate::surroundings::Surroundings;
+
+/// Which of the three streams is a terminal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terminals {
+    pub input: bool,
+    pub output: bool,
+    pub talk: bool,
+}
+
+/// An answer to a question is short; a longer one is not a yes.
+const MAX_ANSWER: u64 = 1024;
+
+pub struct Screen<'a> {
+    output: &'a mut dyn Write,
+    talk: &'a mut dyn Write,
+    input: &'a mut dyn BufRead,
+    terminals: Terminals,
+    colour: bool,
+    /// The progress line that stands on the terminal, if any.
+    progress: String,
+}
+
+impl<'a> Screen<'a> {
+    pub fn new(
+        output: &'a mut dyn Write,
+        talk: &'a mut dyn Write,
+        input: &'a mut dyn BufRead,
+        terminals: Terminals,
+        surroundings: &Surroundings,
+    ) -> Self {
+        let plain = surroundings.variable("NO_COLOR").is_some() || surroundings.variable("TERM") == Some("dumb");
+        Self { output, talk, input, terminals, colour: terminals.output && !plain, progress: String::new() }
+    }
+
+    pub fn terminals(&self) -> Terminals {
+        self.terminals
+    }
+
+    /// Whether data may be coloured.
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Prints data; the text ends in its own newline.
+    pub fn print(&mut self, text: &str) -> Result<()> {
+        self.end_progress();
+        self.output.write_all(text.as_bytes())
+    }
+
+    pub fn flush(&mut self) -> Result<()> {
+        self.end_progress();
+        self.output.flush()
+    }
+
+    /// Says something on the standard error. Nobody can be told when that fails.
+    pub fn say(&mut self, text: &str) {
+        self.end_progress();
+        for line in text.lines() {
+            let _ = writeln!(self.talk, "{}", clean(line));
+        }
+    }
+
+    /// Shows how far something has come: one line that is rewritten in place, or a line for every change.
+    pub fn progress(&mut self, text: &str) {
+        let line = clean(text);
+        if line == self.progress {
+            return;
+        }
+        if self.terminals.talk {
+            let _ = write!(self.talk, "\r\x1b[K{line}");
+            let _ = self.talk.flush();
+        } else {
+            let _ = writeln!(self.talk, "{line}");
+        }
+        self.progress = line;
+    }
+
+    fn end_progress(&mut self) {
+        if !self.progress.is_empty() && self.terminals.talk {
+            let _ = writeln!(self.talk);
+        }
+        self.progress.clear();
+    }
+
+    /// Asks a question; only `y` and `yes` are a yes.
+    pub fn ask(&mut self, question: &str) -> Result<bool> {
+        let _ = write!(self.talk, "{} [y/N] ", clean(question));
+        let _ = self.talk.flush();
+        let mut answer = String::new();
+        (&mut self.input as &mut dyn BufRead).take(MAX_ANSWER).read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+}
