@@ -36,16 +36,14 @@ impl MemoryMib {
     fn parse_unbounded(text: &str) -> Option<Self> {
         let upper = text.trim().to_ascii_uppercase();
         let upper = upper.strip_suffix("IB").or_else(|| upper.strip_suffix('B')).unwrap_or(&upper);
-        let (digits, milli_mib_per_unit) = match upper.as_bytes().last()? {
-            b'M' => (&upper[..upper.len() - 1], 1000),
-            b'G' => (&upper[..upper.len() - 1], 1024 * 1000),
+        let (digits, mib_per_unit) = match upper.as_bytes().last()? {
+            b'M' => (&upper[..upper.len() - 1], 1),
+            b'G' => (&upper[..upper.len() - 1], 1024),
             // A bare trailing `B` ("512B") would be bytes; nobody sizes a container in bytes.
             _ if text.trim().to_ascii_uppercase().ends_with('B') => return None,
-            _ => (upper, 1024 * 1000),
+            _ => (upper, 1024),
         };
-        // Thousandths of a GB are exact enough: 0.5 is 512 MiB, 0.016 rounds to 16 MiB.
-        let milli = milli(digits)?;
-        let mib = (milli.checked_mul(milli_mib_per_unit)?).checked_add(500_000)? / 1_000_000;
+        let mib = micro(digits)?.checked_mul(mib_per_unit)?.checked_add(500_000)? / 1_000_000;
         Some(Self(mib))
     }
 
@@ -57,9 +55,9 @@ impl MemoryMib {
         self.0 * 1024 * 1024
     }
 
-    /// In GB, as the command line writes it: 512 MiB is 0.5.
+    /// In GB, as the command line writes it: 512 MiB is 0.5. Four decimals are enough to parse back to the same MiB.
     pub fn gb(self) -> f64 {
-        (self.0 as f64 / 1024.0 * 1000.0).round() / 1000.0
+        (self.0 as f64 / 1024.0 * 10_000.0).round() / 10_000.0
     }
 }
 
@@ -85,8 +83,8 @@ impl CpuMillis {
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let trimmed = text.trim();
         let millis = match trimmed.strip_suffix('m') {
-            Some(digits) => milli(digits).filter(|m| m % 1000 == 0).map(|m| m / 1000),
-            None => milli(trimmed),
+            Some(digits) => micro(digits).filter(|m| m % 1_000_000 == 0).map(|m| m / 1_000_000),
+            None => micro(trimmed).map(|m| (m + 500) / 1000),
         };
         millis.filter(|m| (10..=256_000).contains(m)).map(Self).ok_or_else(|| QuantityError {
             what: "cpu size",
@@ -136,8 +134,8 @@ impl Seconds {
     }
 }
 
-/// A decimal number in thousandths, without going through floating point; further digits must be zero-free to count.
-fn milli(text: &str) -> Option<u64> {
+/// A decimal number in millionths, without going through floating point; nine decimals at most.
+fn micro(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
@@ -148,7 +146,7 @@ fn milli(text: &str) -> Option<u64> {
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let scaled: u64 = format!("{fraction:0<9}").parse().ok()?;
-    whole.checked_mul(1000)?.checked_add((scaled + 500_000) / 1_000_000)
+    whole.checked_mul(1_000_000)?.checked_add((scaled + 500) / 1000)
 }
 
 #[cfg(test)]
@@ -166,6 +164,7 @@ mod tests {
             ("2G", 2048),
             ("2GB", 2048),
             (".25", 256),
+            ("0.0625", 64),
             ("0.016", 16),
             ("64MiB", 64),
         ] {
@@ -206,5 +205,9 @@ mod tests {
         assert_eq!(MemoryMib::from_mib(512).to_string(), "0.5");
         assert_eq!(MemoryMib::from_mib(2048).to_string(), "2");
         assert_eq!(CpuMillis::from_millis(250).to_string(), "0.25");
+        for mib in 16..5000 {
+            let size = MemoryMib::from_mib(mib);
+            assert_eq!(MemoryMib::parse(&size.to_string()), Ok(size));
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! Every decision of tapit, as pure functions: no clock, no randomness, no I/O.
 //!
 //! Two planners share the work. `app` decides what should be (admission of requests, generations, outcomes of rollouts,
-//! routes, status); `host` decides, for the embedded engine, which instance starts, drains or ends now.
+//! routes, status); `host` decides, for the embedded engine, which instance starts, drains or ends now. `sim` plays both
+//! against a simulated machine; it is built only for tests.
 
 pub mod app;
 pub mod host;
+#[cfg(feature = "simulator")]
+pub mod sim;

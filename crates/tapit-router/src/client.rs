@@ -90,8 +90,7 @@ impl Client {
         {
             return Verdict::Close("the client takes nothing of the response");
         }
-        // Something may begin right now, so the next look is never further away than the shortest of the limits.
-        let soon = now + limits.header_read.min(limits.keep_alive).min(limits.stall);
+        let soon = soon(now, limits);
         match state.stage {
             Stage::Header { since } if now >= since + limits.header_read => {
                 Verdict::Close("the request's header did not arrive in time")
@@ -101,6 +100,11 @@ impl Client {
             Stage::Idle { since } => Verdict::Wait(soon.min(since + limits.keep_alive)),
             Stage::Busy => Verdict::Wait(soon),
         }
+    }
+
+    /// When to ask for the first verdict.
+    pub(crate) fn next_look(&self, limits: &Limits) -> Instant {
+        soon(Instant::now(), limits)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -124,6 +128,11 @@ impl Client {
             Poll::Ready(_) => state.blocked_since = None,
         }
     }
+}
+
+/// Something may begin right now, so the next look is never further away than the shortest of the limits.
+fn soon(now: Instant, limits: &Limits) -> Instant {
+    now + limits.header_read.min(limits.keep_alive).min(limits.stall)
 }
 
 /// A request is being answered on the connection.

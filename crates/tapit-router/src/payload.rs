@@ -72,9 +72,9 @@ impl Upload {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
         self.progress.note(match &frame {
-            Poll::Pending => Waiting::ForClient,
-            Poll::Ready(Some(Err(_))) => Waiting::ForNothing,
-            Poll::Ready(Some(Ok(_)) | None) => Waiting::ForBackend,
+            Poll::Pending => Turn::Client,
+            Poll::Ready(Some(Err(_))) => Turn::Nobody,
+            Poll::Ready(Some(Ok(_)) | None) => Turn::Backend,
         });
         Poll::Ready(ready!(frame))
     }
@@ -82,54 +82,58 @@ impl Upload {
 
 /// Who has to move next in an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
-    ForClient,
-    ForBackend,
+enum Turn {
+    Client,
+    Backend,
     /// The client's body broke.
-    ForNothing,
+    Nobody,
 }
 
 /// How far an upload is, seen from the one who waits for the response.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    state: Mutex<(Waiting, Instant)>,
+    state: Mutex<(Turn, Instant)>,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { state: Mutex::new((Waiting::ForBackend, Instant::now())) }
+        Self { state: Mutex::new((Turn::Backend, Instant::now())) }
     }
 
-    fn note(&self, waiting: Waiting) {
-        *self.state() = (waiting, Instant::now());
+    fn note(&self, turn: Turn) {
+        let mut state = self.state();
+        // To be asked again while nothing has come is no progress of the client.
+        if (state.0, turn) != (Turn::Client, Turn::Client) {
+            *state = (turn, Instant::now());
+        }
     }
 
-    fn state(&self) -> MutexGuard<'_, (Waiting, Instant)> {
+    fn state(&self) -> MutexGuard<'_, (Turn, Instant)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when the upload has to move, or the response to begin.
     pub(crate) fn deadline(&self, limits: &Limits) -> Instant {
-        let (waiting, since) = *self.state();
-        match waiting {
-            Waiting::ForClient => since + limits.stall,
-            Waiting::ForBackend | Waiting::ForNothing => since + limits.response_header,
+        let (turn, since) = *self.state();
+        match turn {
+            Turn::Client => since + limits.stall,
+            Turn::Backend | Turn::Nobody => since + limits.response_header,
         }
     }
 
     /// When an exchange failed: whether the client is to blame.
     pub(crate) fn broken(&self) -> Option<BrokenUpload> {
         match self.state().0 {
-            Waiting::ForNothing => Some(BrokenUpload::Unreadable),
-            Waiting::ForClient | Waiting::ForBackend => None,
+            Turn::Nobody => Some(BrokenUpload::Unreadable),
+            Turn::Client | Turn::Backend => None,
         }
     }
 
     /// When a deadline passed: whether the client is to blame.
     pub(crate) fn stalled(&self) -> Option<BrokenUpload> {
         match self.state().0 {
-            Waiting::ForClient => Some(BrokenUpload::Stalled),
-            Waiting::ForBackend | Waiting::ForNothing => None,
+            Turn::Client => Some(BrokenUpload::Stalled),
+            Turn::Backend | Turn::Nobody => None,
         }
     }
 }
@@ -137,7 +141,7 @@ impl Progress {
 /// A request that waits to be sent, once or more often.
 pub(crate) enum Cargo {
     /// Idempotent, and all of it is here.
-    Repeatable(Request<Bytes>),
+    Repeatable(Box<Request<Bytes>>),
     /// `None` while it is under way.
     Single(Option<Box<Request<Outgoing>>>, Option<Arc<Progress>>),
 }
@@ -147,7 +151,7 @@ impl Cargo {
     pub(crate) async fn load(request: Request<Incoming>, limits: &Limits) -> Result<Self, BrokenUpload> {
         let (mut head, body) = request.into_parts();
         if body.is_end_stream() && is_idempotent(&head.method) {
-            return Ok(Self::Repeatable(Request::from_parts(head, Bytes::new())));
+            return Ok(Self::Repeatable(Box::new(Request::from_parts(head, Bytes::new()))));
         }
         if body.is_end_stream() {
             let request = Request::from_parts(head, Outgoing::Held(None));
@@ -156,7 +160,7 @@ impl Cargo {
         let size = body.size_hint().exact();
         if is_idempotent(&head.method) && size.is_some_and(|size| size <= limits.replay_bytes) {
             let body = read(body, limits).await?;
-            return Ok(Self::Repeatable(Request::from_parts(head, body)));
+            return Ok(Self::Repeatable(Box::new(Request::from_parts(head, body))));
         }
         if size.is_none() {
             // Said by ourselves, for the HTTP client would send a GET of unknown length without its body.
@@ -171,7 +175,7 @@ impl Cargo {
     /// The request to send; `None` when it was sent and cannot be sent again.
     pub(crate) fn take(&mut self) -> Option<Request<Outgoing>> {
         match self {
-            Self::Repeatable(request) => Some(request.clone().map(Outgoing::held)),
+            Self::Repeatable(request) => Some(Request::clone(request).map(Outgoing::held)),
             Self::Single(request, _) => request.take().map(|request| *request),
         }
     }

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use crate::client::{Client, Verdict, Watched};
 use crate::proxy;
@@ -123,7 +123,7 @@ async fn serve_client(stream: TcpStream, shared: Arc<Shared>, client: Arc<Client
     let mut connection = std::pin::pin!(connection);
     let (mut draining, mut expired) = (client.pass().clone(), client.pass().clone());
     let mut told = false;
-    let mut look = std::pin::pin!(sleep_until(Instant::now() + shared.limits.header_read));
+    let mut look = std::pin::pin!(sleep_until(client.next_look(&shared.limits)));
     loop {
         tokio::select! {
             ended = connection.as_mut() => {

@@ -46,7 +46,9 @@ impl Config {
         match args.engine.as_deref() {
             None | Some("embedded") => {}
             Some(other) => {
-                return Err(Refusal::usage(format!("--engine {other} is not known to this build; the engine is embedded")));
+                return Err(Refusal::usage(format!(
+                    "--engine {other} is not known to this build; the engine is embedded"
+                )));
             }
         }
         let data_dir = absolute(args.data_dir.unwrap_or_else(default_data_dir))?;
@@ -56,7 +58,9 @@ impl Config {
         };
         let http = args.http.as_deref().unwrap_or("127.0.0.1:8080");
         let http = http.parse().map_err(|_| {
-            Refusal::usage(format!("--http {http:?} is not HOST:PORT with a numeric address, for example 127.0.0.1:8080"))
+            Refusal::usage(format!(
+                "--http {http:?} is not HOST:PORT with a numeric address, for example 127.0.0.1:8080"
+            ))
         })?;
         let capacity = args.capacity_memory.as_deref().map(MemoryMib::parse).transpose().map_err(|error| {
             Refusal::usage(format!("--capacity-memory {:?} is not legal; {}", error.value, error.legal))
@@ -64,7 +68,9 @@ impl Config {
         let log_format = match args.log_format.as_deref() {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
-            Some(other) => return Err(Refusal::usage(format!("--log-format {other:?} is not known; give text or json"))),
+            Some(other) => {
+                return Err(Refusal::usage(format!("--log-format {other:?} is not known; give text or json")));
+            }
         };
         Ok(Self { data_dir, api, http, ephemeral: args.ephemeral, capacity, log_format, token })
     }

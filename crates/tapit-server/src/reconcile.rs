@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapit_engine::EngineError;
-use tapit_model::{
-    Blocked, Change, Event, ProcessKey, ProcessObserved, ProcessTarget, RolloutState, Route, World,
-};
+use tapit_model::{Blocked, Change, Event, ProcessKey, ProcessObserved, ProcessTarget, RolloutState, Route, World};
 use tapit_plan::app::{self, AppInputs, AppPlan, Prepare};
 use tapit_store::StoreError;
 use tokio::sync::watch;
@@ -157,23 +155,40 @@ fn count_requests(hub: &Hub, world: &World) {
 }
 
 /// Commits outcomes, unless a request has changed the process meanwhile: then the next pass decides anew.
-async fn commit(hub: &Hub, planned_on: &World, mut changes: Vec<Change>, events: Vec<Event>) -> Result<(), ReconcileError> {
+async fn commit(
+    hub: &Hub,
+    planned_on: &World,
+    mut changes: Vec<Change>,
+    events: Vec<Event>,
+) -> Result<(), ReconcileError> {
     for change in &mut changes {
         if let Change::PutRollout(rollout) = change
-            && matches!(rollout.state, RolloutState::RolledBack | RolloutState::Failed)
-            && let Some(failure) = hub.snapshot().process(&rollout.key).and_then(|seen| seen.failure.clone())
+            && let Some(instance) = failed_instance(hub, rollout)
         {
-            let key = tapit_model::InstanceKey { app: rollout.key.app.clone(), id: failure.instance };
-            rollout.log_tail = log_tail(hub, &key).await;
+            rollout.log_tail = log_tail(hub, &instance).await;
         }
     }
-    hub.ledger.change(|world| {
-        if planned_on == world { Ok((changes, events, ())) } else { Ok((Vec::new(), Vec::new(), ())) }
-    })
+    hub.ledger.change(
+        |world| {
+            if planned_on == world { Ok((changes, events, ())) } else { Ok((Vec::new(), Vec::new(), ())) }
+        },
+    )
+}
+
+/// The instance whose failure ended a rollout; `None` when it ended well, or failed before any instance was made.
+fn failed_instance(hub: &Hub, rollout: &Rollout) -> Option<InstanceKey> {
+    match rollout.state {
+        RolloutState::RolledBack | RolloutState::Failed => {}
+        RolloutState::Running | RolloutState::Succeeded | RolloutState::Superseded => return None,
+    }
+    let snapshot = hub.snapshot();
+    let failure = snapshot.process(&rollout.key)?.failure.as_ref()?;
+    let id = (failure.generation == rollout.to).then(|| failure.instance.clone())?;
+    Some(InstanceKey { app: rollout.key.app.clone(), id })
 }
 
 /// The log explains a failure; when it cannot be read, the rollout's reason stands alone.
-async fn log_tail(hub: &Hub, key: &tapit_model::InstanceKey) -> Vec<String> {
+async fn log_tail(hub: &Hub, key: &InstanceKey) -> Vec<String> {
     hub.engine.log_tail(key, LOG_TAIL).await.unwrap_or_else(|error| {
         tracing::warn!(instance = %key, error = &error as &dyn std::error::Error, "reading the log of a failed instance");
         Vec::new()

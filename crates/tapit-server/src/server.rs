@@ -18,11 +18,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{ApiAddress, Config, LogFormat, ServerArgs};
-use crate::service::Service;
 use crate::hub::{Facts, Hub};
 use crate::ledger::Ledger;
 use crate::lock::{DataDirLock, LockError};
 use crate::prepare::describe;
+use crate::service::Service;
 use crate::traffic::RouterTraffic;
 use crate::{api, clock, reconcile};
 

@@ -23,7 +23,12 @@ impl Snapshot {
     }
 
     /// The next snapshot: reasons that were there before keep the time they were first seen.
-    pub fn next(&self, observed: Vec<ProcessObserved>, blocked: BTreeMap<ProcessKey, Vec<Blocked>>, now: Timestamp) -> Self {
+    pub fn next(
+        &self,
+        observed: Vec<ProcessObserved>,
+        blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
+        now: Timestamp,
+    ) -> Self {
         let since = |key: &ProcessKey, code| self.blocked_since.get(&(key.clone(), code)).copied().unwrap_or(now);
         let blocked_since = blocked
             .iter()

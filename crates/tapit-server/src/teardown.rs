@@ -33,9 +33,13 @@ impl Traffic for NoTraffic {
 /// Answers a sentence that says what was done.
 pub fn teardown(data_dir: Option<PathBuf>) -> Result<String, Refusal> {
     let given = data_dir.unwrap_or_else(default_data_dir);
-    let dir = std::path::absolute(&given).map_err(|e| Refusal::usage(format!("--data-dir {}: {e}", given.display())))?;
+    let dir =
+        std::path::absolute(&given).map_err(|e| Refusal::usage(format!("--data-dir {}: {e}", given.display())))?;
     if !looks_like_ours(&dir) {
-        return Err(Refusal::not_found(format!("{} is not the data directory of a tapit server; nothing was removed", dir.display())));
+        return Err(Refusal::not_found(format!(
+            "{} is not the data directory of a tapit server; nothing was removed",
+            dir.display()
+        )));
     }
     let lock = take_over(&dir)?;
     let removed = with_runtime(async {

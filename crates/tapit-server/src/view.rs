@@ -138,12 +138,7 @@ fn health_view(process: &Process, template: Option<&Template>) -> HealthView {
         Some(Check::Http { path, .. }) => ("http", Some(path)),
         Some(Check::Uptime(_)) | None => ("uptime", None),
     };
-    HealthView {
-        check: check.to_owned(),
-        path,
-        timeout: health.timeout.0,
-        min_healthy_time: health.min_healthy.0,
-    }
+    HealthView { check: check.to_owned(), path, timeout: health.timeout.0, min_healthy_time: health.min_healthy.0 }
 }
 
 fn rollout_view(rollout: &Rollout, requests: Option<RequestCounts>) -> RolloutView {
@@ -181,7 +176,9 @@ pub fn event_view((id, event): (u64, Event)) -> EventView {
 /// An image as the engine tells of it, with the processes that use it: those whose running or wanted generation is
 /// pinned to its digest.
 pub fn image_view(world: &World, held: ImageView) -> ImageView {
-    let uses = |generation: &&Generation| pinned(&generation.template).is_some_and(|image| image.digest.as_str() == held.digest);
+    let uses = |generation: &&Generation| {
+        pinned(&generation.template).is_some_and(|image| image.digest.as_str() == held.digest)
+    };
     // Generations are sorted by process, so equal neighbours are all that there is to remove.
     let mut used_by: Vec<String> = world.generations.values().filter(uses).map(|row| row.key.to_string()).collect();
     used_by.dedup();

@@ -48,9 +48,14 @@ pub enum Action {
     Version,
     Completion(Shell),
     /// Prints what may stand in the place of `current` after `words`; a completion script asks for it.
-    Complete { words: Vec<String>, current: String },
+    Complete {
+        words: Vec<String>,
+        current: String,
+    },
     Server(ServerWords),
-    Teardown { data_dir: Option<PathBuf> },
+    Teardown {
+        data_dir: Option<PathBuf>,
+    },
     /// Needs a server.
     Ask(Command),
 }

@@ -1,32 +1,61 @@
-//! The one binary: client, server and shim.
+//! The one binary: client, server and helper processes of the engine.
+//!
+//! It only tells them apart. The client is the library beside this file; the server and the engine have crates of their
+//! own.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use tapit_cli::commands::Stop;
+use tapit_cli::invocation::ServerWords;
 use tapit_cli::output::{Screen, Terminals};
 use tapit_cli::surroundings::Surroundings;
-use tapit_cli::{Ending, commands::Stop};
+use tapit_cli::{Ending, report};
 use tapit_model::Refusal;
+use tapit_server::ServerArgs;
 
 fn main() -> ExitCode {
-    let arguments: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // First of all: what follows makes namespaces, which a program may do only while it has one thread.
+    if let Some(status) = tapit_container::child_main(&arguments) {
+        return status;
+    }
+    match with_screen(|surroundings, screen| command(arguments, surroundings, screen)) {
+        Ending::Exit(status) => ExitCode::from(status),
+        Ending::Serve(words) => tapit_server::run(server_args(words)),
+        Ending::Teardown(data_dir) => match tapit_server::teardown(Some(data_dir)) {
+            Ok(done) => {
+                with_screen(|_, screen| screen.say(&done));
+                ExitCode::SUCCESS
+            }
+            Err(refusal) => ExitCode::from(with_screen(|_, screen| report(Stop::Refused(refusal), screen))),
+        },
+    }
+}
+
+/// Lends the standard streams. They are given back before a server starts: its threads write to them too.
+fn with_screen<T>(work: impl FnOnce(&Surroundings, &mut Screen) -> T) -> T {
     let surroundings = Surroundings::of_this_program();
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let terminals =
-        Terminals { input: stdin.is_terminal(), output: stdout.is_terminal(), talk: stderr.is_terminal() };
+    let terminals = Terminals { input: stdin.is_terminal(), output: stdout.is_terminal(), talk: stderr.is_terminal() };
     let (mut input, mut output, mut talk) = (stdin.lock(), stdout.lock(), stderr.lock());
     let mut screen = Screen::new(&mut output, &mut talk, &mut input, terminals, &surroundings);
-    let argv: Result<Vec<String>, _> = arguments.into_iter().map(std::ffi::OsString::into_string).collect();
-    let ending = match argv {
-        Ok(argv) => tapit_cli::run(&argv, &surroundings, &mut screen),
+    work(&surroundings, &mut screen)
+}
+
+fn command(arguments: Vec<OsString>, surroundings: &Surroundings, screen: &mut Screen) -> Ending {
+    let argv: Result<Vec<String>, OsString> = arguments.into_iter().skip(1).map(OsString::into_string).collect();
+    match argv {
+        Ok(argv) => tapit_cli::run(&argv, surroundings, screen),
         Err(word) => {
             let refusal = Refusal::usage(format!("the argument {word:?} is not UTF-8"));
-            Ending::Exit(tapit_cli::report(Stop::Refused(refusal), &mut screen))
+            Ending::Exit(report(Stop::Refused(refusal), screen))
         }
-    };
-    match ending {
-        Ending::Exit(status) => ExitCode::from(status),
-        Ending::Serve(words) => ExitCode::from(u8::from(words.ephemeral)),
-        Ending::Teardown(_) => ExitCode::SUCCESS,
     }
+}
+
+fn server_args(words: ServerWords) -> ServerArgs {
+    let ServerWords { data_dir, api, http, engine, ephemeral, capacity_memory, log_format } = words;
+    ServerArgs { data_dir, api, http, engine, ephemeral, capacity_memory, log_format }
 }

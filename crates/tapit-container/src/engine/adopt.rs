@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tapit_engine::EngineError;
-use tapit_model::{AppName, InstanceKey, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode, Revision};
+use tapit_model::{
+    AppName, InstanceKey, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode, Revision,
+};
 use tapit_plan::host::{Ended, Phase};
 
 use super::life::Life;

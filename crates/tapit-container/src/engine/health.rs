@@ -111,9 +111,10 @@ fn doubted(shared: &Shared, key: &ProcessKey, id: &InstanceId, text: String) {
 /// One check. The error says what was wrong.
 async fn perform(check: &Check, ip: Ipv4Addr) -> Result<(), String> {
     match check {
-        Check::Tcp(port) => {
-            timeout(CHECK_TIMEOUT, connect(ip, *port)).await.map_err(|_| late(ip, *port, "accept a connection"))?.map(drop)
-        }
+        Check::Tcp(port) => timeout(CHECK_TIMEOUT, connect(ip, *port))
+            .await
+            .map_err(|_| late(ip, *port, "accept a connection"))?
+            .map(drop),
         Check::Http { port, path } => {
             timeout(CHECK_TIMEOUT, get(ip, *port, path)).await.map_err(|_| late(ip, *port, "answer"))?
         }

@@ -40,8 +40,8 @@ fn open_blocking(config: EmbeddedConfig) -> Result<Opened, EngineError> {
     std::fs::create_dir_all(&dir).map_err(|e| EngineError::act(format!("creating {}", dir.display()), e))?;
     let cgroup = cgroup::Root::ensure(&format!("tapit-{tag}")).map_err(|e| EngineError::act("preparing cgroups", e))?;
     let net = network(&data_dir, &tag)?;
-    let images = ImageStore::open(&data_dir.join("images"), &exe)
-        .map_err(|e| EngineError::act("opening the image store", e))?;
+    let images =
+        ImageStore::open(&data_dir.join("images"), &exe).map_err(|e| EngineError::act("opening the image store", e))?;
     let capacity = match capacity {
         Some(capacity) => capacity,
         None => host_share()?,
@@ -53,9 +53,7 @@ fn open_blocking(config: EmbeddedConfig) -> Result<Opened, EngineError> {
 
 /// Six hex digits that name everything on the host that belongs to this data directory.
 fn tag(data_dir: &Path) -> Result<String, EngineError> {
-    let real = data_dir
-        .canonicalize()
-        .map_err(|e| EngineError::act(format!("resolving {}", data_dir.display()), e))?;
+    let real = data_dir.canonicalize().map_err(|e| EngineError::act(format!("resolving {}", data_dir.display()), e))?;
     let hash = Sha256::digest(std::os::unix::ffi::OsStrExt::as_bytes(real.as_os_str()));
     Ok(hash[..3].iter().map(|byte| format!("{byte:02x}")).collect())
 }

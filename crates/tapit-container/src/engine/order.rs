@@ -72,7 +72,8 @@ fn hostname(process: &ProcessName, serial: u64) -> String {
 fn etc(hostname: &str, ip: Ipv4Addr) -> EtcFiles {
     let resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let reachable = |line: &&str| {
-        line.strip_prefix("nameserver").is_none_or(|rest| !matches!(rest.trim(), "::1") && !rest.trim().starts_with("127."))
+        line.strip_prefix("nameserver")
+            .is_none_or(|rest| !matches!(rest.trim(), "::1") && !rest.trim().starts_with("127."))
     };
     EtcFiles {
         hosts: format!("127.0.0.1 localhost\n::1 localhost\n{ip} {hostname}\n"),
@@ -103,7 +104,8 @@ fn environment(key: &ProcessKey, parts: &Parts) -> Vec<(String, String)> {
         ("TAPIT_VERSION", formation.version.clone()),
     ];
     let mut variables = std::collections::BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
-    variables.extend(image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
+    variables
+        .extend(image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
     variables.extend(formation.variables.iter().cloned());
     variables.extend(own.map(|(name, value)| (name.to_owned(), value)));
     variables.into_iter().collect()

@@ -159,7 +159,8 @@ impl Shared {
                 process.failure = verdict.failure;
             }
         }
-        let draining = inputs.processes.iter().flat_map(|p| &p.instances).any(|i| matches!(i.phase, Phase::Draining { .. }));
+        let draining =
+            inputs.processes.iter().flat_map(|p| &p.instances).any(|i| matches!(i.phase, Phase::Draining { .. }));
         forget_absent(&mut state);
         drop(state);
         if told {

@@ -34,7 +34,10 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Format
         Presence::Absent => return None,
     };
     let place = |other: &&Instance| {
-        other.is_stopped() && other.generation == order.generation && other.kind == order.kind && other.slot == order.slot
+        other.is_stopped()
+            && other.generation == order.generation
+            && other.kind == order.kind
+            && other.slot == order.slot
     };
     let earlier_exit = process.instances.values().filter(place).next_back().and_then(|instance| instance.life.exit);
     process.last_serial = process.last_serial.max(order.serial);
@@ -68,7 +71,12 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Format
 }
 
 /// Everything up to a running container. The error is a sentence for the user.
-async fn launch(shared: &Arc<Shared>, key: &ProcessKey, start: &StartOrder, formation: &Formation) -> Result<Running, String> {
+async fn launch(
+    shared: &Arc<Shared>,
+    key: &ProcessKey,
+    start: &StartOrder,
+    formation: &Formation,
+) -> Result<Running, String> {
     let ip = shared.state().instance_mut(key, &start.id).and_then(|instance| instance.ip);
     let ip = ip.ok_or("no free address is left in the server's network; delete instances that are not needed")?;
     let dir = shared.instance_dir(key, start.serial);

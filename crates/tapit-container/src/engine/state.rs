@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use tapit_model::{
-    Blocked, Check, Exit, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib,
-    Moment, ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode,
+    Blocked, Check, Exit, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment,
+    ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode,
 };
 use tapit_plan::host::{FailureVerdict, HostInputs, InstanceFacts, Phase, ProcessInputs};
 
@@ -48,7 +48,8 @@ impl Instance {
     fn observed(&self) -> InstanceObserved {
         let life = &self.life;
         let state = self.state();
-        let starting = || Reason { code: ReasonCode::Starting, text: "waits for its first health check to pass".into() };
+        let starting =
+            || Reason { code: ReasonCode::Starting, text: "waits for its first health check to pass".into() };
         InstanceObserved {
             id: self.key.id.clone(),
             kind: self.kind,
@@ -172,7 +173,9 @@ impl HostState {
 /// How an exit is to be read when nobody ordered it.
 pub fn reason_of_exit(exit: &Exit) -> Reason {
     let (code, text) = match (exit.oom, exit.code) {
-        (true, _) => (ReasonCode::OutOfMemory, format!("out of memory: {}; give it more with memory=", exit.describe())),
+        (true, _) => {
+            (ReasonCode::OutOfMemory, format!("out of memory: {}; give it more with memory=", exit.describe()))
+        }
         (false, Some(0)) => {
             let text = "exited with status 0 by itself; for work that ends use a task, not a process";
             (ReasonCode::Completed, text.to_owned())
@@ -202,4 +205,3 @@ pub fn reason_of_order(code: ReasonCode) -> Reason {
     };
     Reason { code, text: text.to_owned() }
 }
-

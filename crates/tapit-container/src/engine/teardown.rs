@@ -86,7 +86,8 @@ fn remove_everything(shared: &Shared) -> Result<(), EngineError> {
     };
     let dirs: Vec<_> = {
         let state = shared.state();
-        let serials = state.processes.iter().flat_map(|(key, process)| process.instances.keys().map(move |s| (key, *s)));
+        let serials =
+            state.processes.iter().flat_map(|(key, process)| process.instances.keys().map(move |s| (key, *s)));
         serials.map(|(key, serial)| shared.instance_dir(key, serial)).collect()
     };
     for dir in dirs {
@@ -94,6 +95,9 @@ fn remove_everything(shared: &Shared) -> Result<(), EngineError> {
     }
     keep(shared.cgroup.remove().map_err(|e| EngineError::act("removing the cgroups", e)));
     keep(shared.net.remove().map_err(|e| EngineError::act("removing the network", e)));
-    keep(std::fs::remove_dir_all(&shared.dir).map_err(|e| EngineError::act(format!("removing {}", shared.dir.display()), e)));
+    keep(
+        std::fs::remove_dir_all(&shared.dir)
+            .map_err(|e| EngineError::act(format!("removing {}", shared.dir.display()), e)),
+    );
     first
 }

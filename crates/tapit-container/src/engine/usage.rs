@@ -33,8 +33,7 @@ impl Meter {
             let raw = running.usage().ok()?;
             let before = last.insert(instance.clone(), (now, raw.cpu_usec));
             let cpu_percent = before.and_then(|(then, cpu)| percent(raw.cpu_usec.saturating_sub(cpu), now.since(then)));
-            let usage =
-                Usage { memory_bytes: raw.memory_bytes, memory_peak_bytes: raw.memory_peak_bytes, cpu_percent };
+            let usage = Usage { memory_bytes: raw.memory_bytes, memory_peak_bytes: raw.memory_peak_bytes, cpu_percent };
             Some((instance.id, usage))
         };
         running.into_iter().filter_map(read).collect()

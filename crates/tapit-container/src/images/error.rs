@@ -48,9 +48,9 @@ impl Fault {
         EngineError::Image { image: image.clone(), fault: self.fault, text: self.text }
     }
 
-    /// For an archive, and for acts that concern no image by name.
-    pub fn archive(self) -> EngineError {
-        EngineError::Archive { text: self.text }
+    /// For acts that concern no image by name.
+    pub fn nameless(self) -> EngineError {
+        EngineError::act("look after the images", self.text)
     }
 }
 

@@ -23,32 +23,35 @@ pub struct Flights {
 
 impl Flights {
     /// Joins the preparation of an image, or starts it as a task of its own, which goes on when callers go away.
-    pub fn join<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef) -> F) -> impl Future<Output = Outcome> + use<F>
+    pub async fn join<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef) -> F) -> Outcome
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let mut outcome = self.board(image, work);
+        let lost = || Fault::new(ImageFault::Host, "its preparation was broken off");
+        let done = outcome.wait_for(Option::is_some).await.map_err(|_| lost())?;
+        done.clone().unwrap_or_else(|| Err(lost()))
+    }
+
+    fn board<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef) -> F) -> watch::Receiver<Option<Outcome>>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let mut underway = self.underway.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut outcome = match underway.get(image) {
-            Some(outcome) => outcome.clone(),
-            None => {
-                let (sender, outcome) = watch::channel(None);
-                underway.insert(image.clone(), outcome.clone());
-                let landing = Landing { underway: self.underway.clone(), image: image.clone() };
-                let work = work(image.clone());
-                tokio::spawn(async move {
-                    let done = work.await;
-                    // Whoever comes from now on starts anew.
-                    drop(landing);
-                    let _ = sender.send(Some(done));
-                });
-                outcome
-            }
-        };
-        async move {
-            let lost = || Fault::new(ImageFault::Host, "its preparation was broken off");
-            let done = outcome.wait_for(Option::is_some).await.map_err(|_| lost())?;
-            done.clone().unwrap_or_else(|| Err(lost()))
+        if let Some(outcome) = underway.get(image) {
+            return outcome.clone();
         }
+        let (sender, outcome) = watch::channel(None);
+        underway.insert(image.clone(), outcome.clone());
+        let landing = Landing { underway: self.underway.clone(), image: image.clone() };
+        let work = work(image.clone());
+        tokio::spawn(async move {
+            let done = work.await;
+            // Whoever comes from now on starts anew.
+            drop(landing);
+            let _ = sender.send(Some(done));
+        });
+        outcome
     }
 }
 

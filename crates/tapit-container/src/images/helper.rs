@@ -82,7 +82,10 @@ pub struct Indexed {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Unpacked(Unpacked),
-    Index { spooled: bool, members: Vec<Indexed> },
+    Index {
+        spooled: bool,
+        members: Vec<Indexed>,
+    },
     /// The layer or archive is to blame.
     Bad(String),
     /// This host is to blame.

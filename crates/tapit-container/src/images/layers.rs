@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tapit_engine::ImageFault;
@@ -265,9 +264,8 @@ impl Layers {
         self.layout.layers.join(format!("{}.json", id.0))
     }
 
-    /// How long one act of unpacking may take.
-    pub fn patience(&self) -> Duration {
-        self.limits.total_timeout
+    pub fn exe(&self) -> &Path {
+        &self.exe
     }
 }
 

@@ -17,14 +17,19 @@ use async_trait::async_trait;
 use tapit_engine::{EngineError, Images};
 use tapit_model::{Digest, ImageRef, ImageView, PinnedImage, Port};
 
-
-
 /// What opening the store can fail at.
 #[derive(Debug, thiserror::Error)]
 #[error("open the images in {dir}")]
-pub struct ImageStoreError { dir: PathBuf, source: std::io::Error }
+pub struct ImageStoreError {
+    dir: PathBuf,
+    source: std::io::Error,
+}
 
-struct Layout { dir: PathBuf, exe: PathBuf, limits: Limits }
+struct Layout {
+    dir: PathBuf,
+    exe: PathBuf,
+    limits: Limits,
+}
 
 /// What an image and its unpacking may cost.
 #[derive(Debug, Clone)]
@@ -84,7 +89,6 @@ pub struct ImageStore {
     inner: Arc<Layout>,
 }
 
-
 impl ImageStore {
     pub fn open(dir: &Path, exe: &Path) -> Result<Self, ImageStoreError> {
         Self::open_with(dir, exe, Limits::default())
@@ -96,7 +100,10 @@ impl ImageStore {
     }
 
     pub async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError> {
-        Err(EngineError::act(format!("prepare {image} in {:?} with {:?} {:?}", self.inner.dir, self.inner.exe, self.inner.limits), "being built"))
+        Err(EngineError::act(
+            format!("prepare {image} in {:?} with {:?} {:?}", self.inner.dir, self.inner.exe, self.inner.limits),
+            "being built",
+        ))
     }
 
     pub async fn load(&self, digest: &Digest) -> Result<ImageConfig, EngineError> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, Interest};
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::files::FileError;
@@ -106,7 +106,8 @@ async fn converse(child: &mut Child, dir: &InstanceDir, order: &Order) -> Result
     // Held before it can have been waited for, so this is our child and nobody else.
     let monitor = PidFd::open(pid).map_err(|source| LaunchError::Hold { pid, source })?;
     let stdout = child.stdout.take().ok_or_else(silent)?;
-    let text = tokio::time::timeout(PATIENCE, read_answer(stdout, &monitor)).await.map_err(|_| LaunchError::Timeout)??;
+    let text =
+        tokio::time::timeout(PATIENCE, read_answer(stdout, &monitor)).await.map_err(|_| LaunchError::Timeout)??;
     if text.is_empty() {
         return Err(silent());
     }

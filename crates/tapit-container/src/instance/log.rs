@@ -45,7 +45,8 @@ impl LogLine {
         let known = || {
             let (at, rest) = line.split_once(' ')?;
             let (stream, text) = rest.split_once(' ')?;
-            let stream = [Stream::Stdout, Stream::Stderr, Stream::Monitor].into_iter().find(|s| s.as_str() == stream)?;
+            let stream =
+                [Stream::Stdout, Stream::Stderr, Stream::Monitor].into_iter().find(|s| s.as_str() == stream)?;
             at.ends_with('Z').then(|| Self { at: at.to_owned(), stream, text: text.to_owned() })
         };
         known().unwrap_or_else(|| Self { at: String::new(), stream: Stream::Monitor, text: line.clone().into_owned() })
@@ -121,7 +122,8 @@ mod tests {
         write(0, 2000..2003);
         for wanted in [0, 1, 3, 4, 500, 1003, 1004, 2003] {
             let found = tail(dir.path(), wanted);
-            let expected: Vec<_> = (2003 - wanted..2003).map(|n| LogLine::parse(line(n).trim_end().as_bytes())).collect();
+            let expected: Vec<_> =
+                (2003 - wanted..2003).map(|n| LogLine::parse(line(n).trim_end().as_bytes())).collect();
             assert_eq!(found, expected, "{wanted}");
         }
         assert_eq!(tail(dir.path(), usize::MAX).len(), 2003);
@@ -130,7 +132,8 @@ mod tests {
     #[test]
     fn lines_of_no_known_form_are_shown_as_text() {
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(file(dir.path(), 0), b"torn\n2026-01-02T03:04:05.678Z stderr \xff\xfe\nZ nowhere x\n").expect("writes");
+        std::fs::write(file(dir.path(), 0), b"torn\n2026-01-02T03:04:05.678Z stderr \xff\xfe\nZ nowhere x\n")
+            .expect("writes");
         let found = tail(dir.path(), 9);
         let texts: Vec<_> = found.iter().map(|line| (line.stream, line.text.as_str())).collect();
         let expected =

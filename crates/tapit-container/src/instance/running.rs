@@ -121,7 +121,8 @@ impl Running {
         let dir = self.dir.clone();
         // Killing waits for the kernel, which must not hold up other tasks.
         let cleaned = tokio::task::spawn_blocking(move || dir.release()).await;
-        let found = if alive { "the container was still running without it and was killed" } else { "nothing ran any more" };
+        let found =
+            if alive { "the container was still running without it and was killed" } else { "nothing ran any more" };
         WaitOutcome::Lost(match cleaned {
             Ok(Ok(())) => format!("{why}; {found}"),
             Ok(Err(error)) => format!("{why}; {found}; cleaning up failed: {error}"),

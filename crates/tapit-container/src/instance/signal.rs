@@ -78,9 +78,15 @@ mod tests {
 
     #[test]
     fn stop_signals_are_read_by_name_and_by_number() {
-        for (text, number) in
-            [("SIGTERM", 15), ("term", 15), ("15", 15), ("SIGQUIT", 3), ("SIGRTMIN+3", 37), ("RTMAX-1", 63), ("SIGWINCH", 28)]
-        {
+        for (text, number) in [
+            ("SIGTERM", 15),
+            ("term", 15),
+            ("15", 15),
+            ("SIGQUIT", 3),
+            ("SIGRTMIN+3", 37),
+            ("RTMAX-1", 63),
+            ("SIGWINCH", 28),
+        ] {
             assert_eq!(StopSignal::parse(text).map(StopSignal::number), Ok(number), "{text}");
         }
         for bad in ["", "0", "65", "-1", "SIGNOPE", "RTMIN3", "RTMAX+1", "99999999999", "SIG"] {

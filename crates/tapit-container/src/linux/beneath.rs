@@ -5,12 +5,12 @@
 //! the container itself would, with the directory as `/`.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 
 /// Opens `path` below `root`; a symbolic link anywhere on the way is `ELOOP`.
@@ -52,7 +52,7 @@ pub fn directories_inside(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno
         walked.push(name);
         let found = match inside(root, &walked, flags) {
             Err(Errno::ENOENT) => {
-                make_directory(std::os::fd::AsFd::as_fd(&parent), name)?;
+                make_directory(parent.as_fd(), name)?;
                 inside(root, &walked, flags)
             }
             other => other,
@@ -68,4 +68,12 @@ fn make_directory(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(errno),
     }
+}
+
+/// Makes a file in a directory, readable by all.
+pub fn create(dir: BorrowedFd<'_>, name: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let mode = Mode::from_bits_truncate(0o644);
+    let fd = openat(Some(dir.as_raw_fd()), name, flags | OFlag::O_CLOEXEC, mode)?;
+    // SAFETY: the kernel has just made this descriptor for us and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

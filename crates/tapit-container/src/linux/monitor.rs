@@ -2,4 +2,6 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
-pub fn main(_dir: &Path, _fds: &[OsString]) -> ExitCode { ExitCode::from(1) }
+pub fn main(_dir: &Path, _fds: &[OsString]) -> ExitCode {
+    ExitCode::from(1)
+}

@@ -1,4 +1,6 @@
 //! stub
 use std::path::Path;
 use std::process::ExitCode;
-pub fn main(_dir: &Path) -> ExitCode { ExitCode::from(1) }
+pub fn main(_dir: &Path) -> ExitCode {
+    ExitCode::from(1)
+}

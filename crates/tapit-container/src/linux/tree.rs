@@ -64,10 +64,8 @@ impl Sweep {
     fn clear(&mut self, dir: &mut Dir, depth: usize) -> Result<(), Errno> {
         let parent = dir.as_raw_fd();
         // Listed first: removing while listing may skip entries.
-        let names: Vec<CString> = dir
-            .iter()
-            .map(|entry| entry.map(|entry| entry.file_name().to_owned()))
-            .collect::<Result<_, _>>()?;
+        let names: Vec<CString> =
+            dir.iter().map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect::<Result<_, _>>()?;
         for name in names.iter().filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
             match unlinkat(Some(parent), name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}

@@ -26,7 +26,7 @@ pub(super) fn is_ordered(why: ReasonCode) -> bool {
 
 impl InstanceFacts {
     /// Wanted so far: not on its way out.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         match self.phase {
             Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } => true,
             Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Stopped { .. } => false,
@@ -34,39 +34,39 @@ impl InstanceFacts {
     }
 
     /// On its way out, and still holding its memory.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Draining { .. } | Phase::Stopping { .. })
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped { .. })
     }
 
-    pub(super) fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         matches!(self.phase, Phase::Healthy { .. })
     }
 
-    pub(super) fn is_starting(&self) -> bool {
+    pub(crate) fn is_starting(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. })
     }
 
-    pub(super) fn is_unhealthy(&self) -> bool {
+    pub(crate) fn is_unhealthy(&self) -> bool {
         matches!(self.phase, Phase::Unhealthy { .. })
     }
 
     /// As the target wants it, or about to be by a resize in place. One that has outgrown the wanted size is as old as an
     /// instance of another generation.
-    pub(super) fn is_new(&self, formation: &Formation) -> bool {
+    pub(crate) fn is_new(&self, formation: &Formation) -> bool {
         self.generation == formation.generation && (!self.outgrown || self.size == formation.size)
     }
 
     /// Takes its share of the work: an instance of the public process does so only once the router knows it.
-    pub(super) fn serves(&self, formation: &Formation) -> bool {
+    pub(crate) fn serves(&self, formation: &Formation) -> bool {
         self.is_healthy() && (self.routed || !formation.public)
     }
 
     /// When its phase began.
-    pub(super) fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> Moment {
         match self.phase {
             Phase::Starting { since }
             | Phase::Healthy { since }
@@ -79,7 +79,7 @@ impl InstanceFacts {
 }
 
 impl ProcessInputs {
-    pub(super) fn formation(&self) -> Option<&Formation> {
+    pub(crate) fn formation(&self) -> Option<&Formation> {
         match &self.target.presence {
             Presence::Absent => None,
             Presence::Present(formation) => Some(formation),

@@ -41,6 +41,22 @@ pub struct Seen {
     pub stop_first: u64,
 }
 
+impl Seen {
+    pub fn add(&mut self, other: &Seen) {
+        self.steps += other.steps;
+        self.simulated_hours += other.simulated_hours;
+        self.starts += other.starts;
+        self.requests_from_outside += other.requests_from_outside;
+        self.requests_from_users += other.requests_from_users;
+        self.server_deaths += other.server_deaths;
+        self.reboots += other.reboots;
+        self.successes += other.successes;
+        self.rollbacks += other.rollbacks;
+        self.reclaimed += other.reclaimed;
+        self.stop_first += other.stop_first;
+    }
+}
+
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
@@ -56,6 +72,8 @@ const TRACE: usize = 400;
 
 /// After this much simulated time without faults and requests, everything must have settled.
 const CALM_MILLIS: u64 = 2 * 3_600_000;
+/// All must have been settled at two looks this far apart.
+const LOOK_MILLIS: u64 = 300_000;
 /// No calm takes more steps than this.
 const CALM_STEPS: u64 = 20_000;
 
@@ -66,6 +84,8 @@ pub(crate) struct Sim {
     elapsed: u64,
     /// What the wall clock is off by.
     wall_skew: i64,
+    /// The machine was rebooted since the server last ran: containers without a trace are lost, not unmade.
+    rebooted: bool,
     /// No faults and no requests any more.
     calm: bool,
     machine: Machine,
@@ -86,6 +106,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Seen, Box<Broken>> {
         now: Moment(1_000_000),
         elapsed: 0,
         wall_skew: 0,
+        rebooted: false,
         calm: false,
         machine: Machine::new(capacity),
         store: World::default(),
@@ -106,9 +127,18 @@ impl Sim {
             self.step()?;
         }
         self.calm_down();
-        let (calm_since, last) = (self.elapsed, self.seen.steps.saturating_add(CALM_STEPS));
-        while self.elapsed - calm_since < CALM_MILLIS && self.seen.steps < last {
-            self.step()?;
+        let (end, last) = (self.elapsed + CALM_MILLIS, self.seen.steps + CALM_STEPS);
+        let mut settled_before = false;
+        while self.elapsed < end && self.seen.steps < last {
+            let next_look = self.elapsed + LOOK_MILLIS;
+            while self.elapsed < next_look && self.seen.steps < last {
+                self.step()?;
+            }
+            let is_settled = settled::check(self).is_ok();
+            if is_settled && settled_before {
+                return Ok(());
+            }
+            settled_before = is_settled;
         }
         settled::check(self)
     }

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use tapit_model::{
-    Failure, InstanceObserved, InstanceState, Moment, ProcessKey, ProcessObserved, Reason, ReasonCode,
-};
+use tapit_model::{Failure, InstanceObserved, InstanceState, Moment, ProcessKey, ProcessObserved, Reason, ReasonCode};
 
 use super::machine::{Machine, Record};
 use super::server::Held;

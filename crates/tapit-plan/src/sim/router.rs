@@ -52,7 +52,9 @@ impl Router {
         self.in_flight.remove(id);
     }
 
+    /// When the next request ends that somebody waits for: one to a backend that drains.
     pub(super) fn next_event(&self) -> Option<Moment> {
-        self.in_flight.values().flatten().min().copied()
+        let draining = self.in_flight.iter().filter(|(id, _)| self.withdrawn.contains(*id));
+        draining.flat_map(|(_, ends)| ends).min().copied()
     }
 }

@@ -20,6 +20,12 @@ pub(super) struct Held {
     pub failure: Option<FailureVerdict>,
 }
 
+impl Held {
+    pub(super) fn new(target: ProcessTarget) -> Self {
+        Self { target, blocked: Vec::new(), failure: None }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Server {
     pub held: BTreeMap<ProcessKey, Held>,
@@ -84,8 +90,7 @@ impl Sim {
             let Some(server) = &self.server else { return Ok(None) };
             let observed = observe::observe(&server.held, &self.machine, self.now);
             let images = &server.images;
-            let plan =
-                plan_app(&AppInputs { now: self.wall(), world: &self.store, app, observed: &observed, images });
+            let plan = plan_app(&AppInputs { now: self.wall(), world: &self.store, app, observed: &observed, images });
             if !plan.changes.is_empty() {
                 self.commit(&plan.changes)?;
                 if !self.calm && self.rng.percent(2) {
@@ -151,10 +156,15 @@ impl Sim {
             tapit_model::Presence::Absent => format!("apply {} absent", target.key),
             tapit_model::Presence::Present(f) => format!(
                 "apply {} r{} g{} demand={} spot={} size={}",
-                target.key, target.revision.0, f.generation, f.demand, f.spot, f.size.memory.mib()
+                target.key,
+                target.revision.0,
+                f.generation,
+                f.demand,
+                f.spot,
+                f.size.memory.mib()
             ),
         };
-        server.held.insert(target.key.clone(), Held { target, blocked: Vec::new(), failure: None });
+        server.held.insert(target.key.clone(), Held::new(target));
         self.note(line);
     }
 
@@ -205,7 +215,8 @@ impl Sim {
         let (mine, rest) = std::mem::take(&mut server.asked).into_iter().partition(|asked| asked.image == *image);
         server.asked = rest;
         let mine: Vec<Prepare> = mine;
-        let digest = Digest::parse(&format!("sha256:{:064x}", self.rng.next())).ok_or("a digest that does not parse")?;
+        let digest =
+            Digest::parse(&format!("sha256:{:064x}", self.rng.next())).ok_or("a digest that does not parse")?;
         for prepare in mine {
             let pinned = PinnedImage { reference: image.clone(), digest: digest.clone(), exposed: Vec::new() };
             let (changes, _) = pin(&self.store, &prepare, pinned, self.wall());

@@ -1,5 +1,7 @@
 //! The router between real sockets: small backends and clients in this process, one router per test.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
 mod hold;
 mod limits;
 mod messages;

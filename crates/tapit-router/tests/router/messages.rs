@@ -279,3 +279,27 @@ async fn a_pause_in_an_upload_does_not_count_as_a_late_answer() {
     talk.send("cd").await;
     assert_eq!(status(&talk.read_until("\r\n\r\nabcd").await), "200");
 }
+
+#[tokio::test]
+async fn an_answer_may_come_before_the_upload_has_ended() {
+    let app = App::raw(|mut stream| async move {
+        let _ = read_header(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig").await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    })
+    .await;
+    let router = Running::to(Limits::default(), &[("shop/a.1", app.addr)]);
+    let mut talk = router.connect().await;
+    talk.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc").await;
+    assert_eq!(status(&talk.read_until("\r\n\r\nbig").await), "413");
+    router.in_flight("shop/a.1", 0).await;
+    assert_eq!(router.handle.counts("shop").ok, 1);
+}
+
+#[tokio::test]
+async fn a_question_about_the_server_as_a_whole_stays_one() {
+    let app = mirror().await;
+    let router = Running::to(Limits::default(), &[("shop/a.1", app.addr)]);
+    let answer = router.ask("OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.contains("\r\n\r\nOPTIONS *\n"), "{answer}");
+}

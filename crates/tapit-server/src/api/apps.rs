@@ -142,7 +142,6 @@ impl SettledQuery {
 
 /// Hands a typed request over; it runs to its end even when whoever asked hangs up.
 pub(super) async fn submit(api: Api, request: Request, dry_run: bool) -> Result<Json<Outcome>, ApiError> {
-    let outcome: Result<Outcome, Refusal> =
-        to_the_end(async move { api.core.submit(request, dry_run).await }).await?;
+    let outcome: Result<Outcome, Refusal> = to_the_end(async move { api.core.submit(request, dry_run).await }).await?;
     Ok(Json(outcome?))
 }

@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn values_become_the_words_of_the_command_line() {
         let words = words(r#"{"memory": 0.5, "demand_count": 3, "disabled": false, "spot": "+1", "port": -1}"#);
-        let expected = [("demand_count", "3"), ("disabled", "false"), ("memory", "0.5"), ("port", "-1"), ("spot", "+1")];
+        let expected =
+            [("demand_count", "3"), ("disabled", "false"), ("memory", "0.5"), ("port", "-1"), ("spot", "+1")];
         let expected: Vec<_> = expected.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         assert_eq!(words.unwrap(), expected);
     }
@@ -226,8 +227,18 @@ mod tests {
     #[test]
     fn what_is_not_an_object_of_words_is_refused() {
         for bad in [
-            "", "[]", "3", "null", "{", r#"{"a": null}"#, r#"{"a": []}"#, r#"{"a": {"b": 1}}"#, r#"{"a": 1} x"#,
-            r#"{"a": "1", "a": "1"}"#, r#"{"a": "1", "\u0061": "2"}"#, "{\"a\": \"\u{1}\"}",
+            "",
+            "[]",
+            "3",
+            "null",
+            "{",
+            r#"{"a": null}"#,
+            r#"{"a": []}"#,
+            r#"{"a": {"b": 1}}"#,
+            r#"{"a": 1} x"#,
+            r#"{"a": "1", "a": "1"}"#,
+            r#"{"a": "1", "\u0061": "2"}"#,
+            "{\"a\": \"\u{1}\"}",
         ] {
             assert!(words(bad).is_err(), "{bad}");
         }

@@ -21,8 +21,12 @@ pub(super) enum Door {
     /// By the unix socket, from a user who may do everything.
     Unix,
     /// By the unix socket, from somebody else.
-    Stranger { uid: u32 },
-    Tcp { token: Option<String> },
+    Stranger {
+        uid: u32,
+    },
+    Tcp {
+        token: Option<String>,
+    },
 }
 
 pub(super) async fn watch(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
@@ -117,10 +121,8 @@ mod tests {
     use super::*;
 
     fn check(door: &Door, headers: &[(&str, &str)]) -> bool {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
-            .collect();
+        let headers: HeaderMap =
+            headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
         door.check(&headers, None).is_ok()
     }
 

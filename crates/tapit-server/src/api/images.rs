@@ -68,10 +68,7 @@ pub(super) async fn import(
     params(("ref" = String, Query, description = "NAME:TAG")),
     responses((status = 200, body = ImageView))
 )]
-pub(super) async fn show(
-    State(api): State<Api>,
-    Asked(asked): Asked<ImageQuery>,
-) -> Result<Json<ImageView>, ApiError> {
+pub(super) async fn show(State(api): State<Api>, Asked(asked): Asked<ImageQuery>) -> Result<Json<ImageView>, ApiError> {
     Ok(Json(api.core.image(&image_ref(&asked.name)?).await?))
 }
 

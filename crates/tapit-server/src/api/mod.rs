@@ -54,10 +54,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/apps/{app}", get(apps::show).patch(apps::set).delete(apps::delete)),
         ("/v1/apps/{app}/settled", get(apps::settled)),
         ("/v1/apps/{app}/processes", get(processes::list).post(processes::create)),
-        (
-            "/v1/apps/{app}/processes/{process}",
-            get(processes::show).patch(processes::set).delete(processes::delete),
-        ),
+        ("/v1/apps/{app}/processes/{process}", get(processes::show).patch(processes::set).delete(processes::delete)),
         ("/v1/apps/{app}/processes/{process}/restart", post(processes::restart)),
         ("/v1/apps/{app}/processes/{process}/interrupt", post(processes::interrupt)),
         ("/v1/apps/{app}/processes/{process}/settled", get(processes::settled)),

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use tapit_model::{KeyInfo, PROCESS_KEYS, Refusal};
-use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
@@ -153,9 +155,9 @@ fn word(description: &str) -> ObjectBuilder {
 fn words(keys: impl Iterator<Item = &'static KeyInfo>) -> ObjectBuilder {
     let object = keys.fold(ObjectBuilder::new(), |object, info| {
         let object = object.property(info.name, word(info.help));
-        info.synonyms.iter().fold(object, |object, synonym| {
-            object.property(*synonym, word(&format!("the same as {}", info.name)))
-        })
+        info.synonyms
+            .iter()
+            .fold(object, |object, synonym| object.property(*synonym, word(&format!("the same as {}", info.name))))
     });
     only(object)
 }

@@ -147,9 +147,10 @@ fn interrupt_count(word: Option<String>) -> Result<u32, ApiError> {
     let most = tapit_model::CountChange::MAX;
     let Some(word) = word else { return Ok(1) };
     let digits = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
-    word.parse().ok().filter(|count| digits && (1..=most).contains(count)).ok_or_else(|| {
-        ApiError::usage(format!("count={word} is not legal; give a whole number from 1 to {most}"))
-    })
+    word.parse()
+        .ok()
+        .filter(|count| digits && (1..=most).contains(count))
+        .ok_or_else(|| ApiError::usage(format!("count={word} is not legal; give a whole number from 1 to {most}")))
 }
 
 /// How far a change of the process has come.

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -33,19 +33,7 @@ pub async fn serve_unix(listener: UnixListener, core: Arc<dyn Core>, shutdown: i
     let own = nix::unistd::geteuid().as_raw();
     let api = Api { core, limits: Limits::default() };
     let welcome = router(api.clone(), Door::Unix);
-    let accept = async || {
-        let (stream, _) = listener.accept().await?;
-        let service = match peer(&stream)? {
-            uid if uid == own || uid == 0 => welcome.clone(),
-            uid => router(api.clone(), Door::Stranger { uid }),
-        };
-        Ok((stream, service))
-    };
-    serve(accept, shutdown).await;
-}
-
-fn peer(stream: &UnixStream) -> io::Result<u32> {
-    stream.peer_cred().map(|credentials| credentials.uid())
+    serve(UnixEntrance { listener, own, api, welcome }, shutdown).await;
 }
 
 /// Serves a TCP listener until `shutdown`. With a token, every request must carry it.
@@ -56,20 +44,56 @@ pub async fn serve_tcp(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let service = router(Api { core, limits: Limits::default() }, Door::Tcp { token });
-    let accept = async || {
-        let (stream, _) = listener.accept().await?;
+    serve(TcpEntrance { listener, service }, shutdown).await;
+}
+
+/// Where connections come from, each with what answers it.
+trait Entrance: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Router)>> + Send;
+}
+
+struct UnixEntrance {
+    listener: UnixListener,
+    own: u32,
+    api: Api,
+    welcome: Router,
+}
+
+impl Entrance for UnixEntrance {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Router)> {
+        let (stream, _) = self.listener.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        let service = if uid == self.own || uid == 0 {
+            self.welcome.clone()
+        } else {
+            router(self.api.clone(), Door::Stranger { uid })
+        };
+        Ok((stream, service))
+    }
+}
+
+struct TcpEntrance {
+    listener: TcpListener,
+    service: Router,
+}
+
+impl Entrance for TcpEntrance {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Router)> {
+        let (stream, _) = self.listener.accept().await?;
         // Answers are small and single: waiting to fill a segment only delays them.
         stream.set_nodelay(true)?;
-        Ok((stream, service.clone()))
-    };
-    serve(accept, shutdown).await;
+        Ok((stream, self.service.clone()))
+    }
 }
 
 /// Accepts until told to stop, then lets requests in flight end, then cuts off what is left.
-async fn serve<S>(accept: impl AsyncFn() -> io::Result<(S, Router)>, shutdown: impl Future<Output = ()>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn serve(entrance: impl Entrance, shutdown: impl Future<Output = ()> + Send) {
     let mut shutdown = pin!(shutdown);
     let (stop, stopped) = watch::channel(());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -78,7 +102,7 @@ where
         let next = async {
             // The semaphore is never closed, so a place is always given in the end.
             let place = Arc::clone(&places).acquire_owned().await.ok();
-            (place, accept().await)
+            (place, entrance.accept().await)
         };
         tokio::select! {
             () = &mut shutdown => break,
@@ -105,7 +129,7 @@ where
     }
 }
 
-async fn connection<S>(stream: S, service: Router, mut stopped: watch::Receiver<()>)
+pub(super) async fn connection<S>(stream: S, service: Router, mut stopped: watch::Receiver<()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -1,12 +1,15 @@
 //! Changes: decide against the present world, commit, wake the loop, answer what came of it.
 
-use tapit_model::{AppName, InstanceKind, InstanceState, Outcome, ProcessKey, ProcessName, Refusal, Request};
+use tapit_model::{
+    AppName, Change, ImageRef, ImageSource, InstanceKind, InstanceState, Outcome, ProcessKey, ProcessName, Refusal,
+    Request,
+};
 use tapit_plan::app::{Admission, admit};
 use tapit_store::StoreError;
 
 use super::{known_app, reading, store_failed, unknown_process};
-use crate::clock;
 use crate::hub::Hub;
+use crate::{clock, prepare};
 
 /// Either half of a change can say no.
 enum NotDone {
@@ -35,13 +38,33 @@ pub fn submit(hub: &Hub, request: &Request, dry_run: bool) -> Result<Outcome, Re
         NotDone::Store(error) => store_failed(&error),
     })?;
     if !dry_run {
+        // Whoever names an image again wants it asked for again, not the answer of the last time.
+        for image in named(&admission.changes) {
+            prepare::forget_failure(hub, image);
+        }
         hub.nudge();
     }
     Ok(outcome(hub, request, admission, dry_run))
 }
 
+/// The images that have to be resolved for these changes.
+fn named(changes: &[Change]) -> impl Iterator<Item = &ImageRef> {
+    changes.iter().filter_map(|change| match change {
+        Change::PutGeneration(generation) => match &generation.template.image {
+            ImageSource::Named(image) => Some(image),
+            ImageSource::Pinned(_) | ImageSource::Unknown => None,
+        },
+        Change::PutApp(_)
+        | Change::RemoveApp(_)
+        | Change::PutProcess(_)
+        | Change::RemoveProcess(_)
+        | Change::RemoveGeneration(..)
+        | Change::PutRollout(_) => None,
+    })
+}
+
 fn outcome(hub: &Hub, request: &Request, admission: Admission, dry_run: bool) -> Outcome {
-    let message = if dry_run { format!("would do: {}", admission.message) } else { admission.message };
+    let message = if dry_run { format!("would {}", admission.message) } else { admission.message };
     let (app, process) = subject(request);
     let process = process.and_then(|process| reading::row(hub, app, process).ok());
     Outcome {

@@ -19,7 +19,11 @@ pub async fn show(hub: &Hub, name: &ImageRef) -> Result<ImageView, Refusal> {
     let shown = name.to_string();
     let names: Vec<_> = images.iter().map(|image| image.name.clone()).collect();
     images.into_iter().find(|image| image.name == shown).ok_or_else(|| {
-        let there = if names.is_empty() { "there is none; tapit import image FILE brings one".to_owned() } else { names.join(", ") };
+        let there = if names.is_empty() {
+            "there is none; tapit import image FILE brings one".to_owned()
+        } else {
+            names.join(", ")
+        };
         Refusal::not_found(format!("no image {shown} is held here: {there}"))
     })
 }
@@ -46,7 +50,11 @@ pub async fn delete(hub: &Hub, name: &ImageRef, dry_run: bool) -> Result<Outcome
         let in_use = in_use(hub);
         hub.engine.images().delete(name, &in_use).await.map_err(|error| refused(&error))?;
     }
-    Ok(outcome(if dry_run { format!("would delete image {name}") } else { format!("deleted image {name}") }, dry_run, true))
+    Ok(outcome(
+        if dry_run { format!("would delete image {name}") } else { format!("deleted image {name}") },
+        dry_run,
+        true,
+    ))
 }
 
 pub async fn prune(hub: &Hub, dry_run: bool) -> Result<Outcome, Refusal> {
@@ -69,16 +77,7 @@ pub async fn prune(hub: &Hub, dry_run: bool) -> Result<Outcome, Refusal> {
 }
 
 fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
-    Outcome {
-        message,
-        changed,
-        dry_run,
-        inverse: None,
-        notes: Vec::new(),
-        revision: 0,
-        app: None,
-        process: None,
-    }
+    Outcome { message, changed, dry_run, inverse: None, notes: Vec::new(), revision: 0, app: None, process: None }
 }
 
 /// Digests of every generation that runs, is to run, or would be gone back to.

@@ -64,12 +64,8 @@ pub async fn process(hub: &Hub, app: &AppName, process: &ProcessName) -> Result<
     let key = ProcessKey::new(app, process);
     // Usage of a process that the engine does not know yet is no usage.
     let usage = hub.engine.usage(&key).await.unwrap_or_default();
-    let filter = EventFilter {
-        app: Some(app.clone()),
-        process: Some(process.clone()),
-        after_id: None,
-        limit: EVENTS_SHOWN,
-    };
+    let filter =
+        EventFilter { app: Some(app.clone()), process: Some(process.clone()), after_id: None, limit: EVENTS_SHOWN };
     let events = hub.ledger.events(&filter).map_err(|error| store_failed(&error))?;
     let snapshot = hub.snapshot().clone();
     hub.ledger.read(|world| {

@@ -58,8 +58,7 @@ async fn over(
     request: Request<Upload>,
 ) -> Result<Response<Incoming>, ClientError> {
     let lost = |source| ClientError::Lost { address: address.to_string(), source };
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     // Its errors also reach the sender or the body; there is nobody else to tell.
     tokio::spawn(async move { connection.await.unwrap_or_default() });
     sender.send_request(request).await.map_err(lost)

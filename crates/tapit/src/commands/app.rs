@@ -38,8 +38,9 @@ pub async fn set(session: &mut Session<'_, '_>, words: &Words) -> Result<(), Sto
 }
 
 pub async fn delete(session: &mut Session<'_, '_>) -> Result<(), Stop> {
+    confirm::possible("delete app", &session.common, session.screen)?;
     let app = session.app().await?;
-    confirm::app(app.as_str(), &session.common, session.screen)?;
+    confirm::app(&app, &session.common, session.screen)?;
     let path = format!("{}{}", place(&app), session.dry_run());
     let outcome = session.client.change(Method::DELETE, &path, None).await?;
     finish(session, outcome, &place(&app), Goal::Gone).await

@@ -73,12 +73,7 @@ fn print(session: &mut Session<'_, '_>, outcome: &Outcome) -> Result<(), Stop> {
     }
 }
 
-async fn wait(
-    session: &mut Session<'_, '_>,
-    outcome: &Outcome,
-    place: &str,
-    goal: Goal,
-) -> Result<Progress, Stop> {
+async fn wait(session: &mut Session<'_, '_>, outcome: &Outcome, place: &str, goal: Goal) -> Result<Progress, Stop> {
     let asked = query(&[("revision", outcome.revision.to_string()), ("wait", POLL.as_secs().to_string())]);
     let path = format!("{place}/settled{asked}");
     loop {

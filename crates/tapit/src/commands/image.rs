@@ -17,11 +17,7 @@ fn by_ref(name: &ImageRef) -> (&'static str, String) {
     ("ref", name.to_string())
 }
 
-pub async fn import(
-    session: &mut Session<'_, '_>,
-    source: ArchiveSource,
-    name: Option<&ImageRef>,
-) -> Result<(), Stop> {
+pub async fn import(session: &mut Session<'_, '_>, source: ArchiveSource, name: Option<&ImageRef>) -> Result<(), Stop> {
     let (shown, body) = match &source {
         ArchiveSource::File(path) => (path.display().to_string(), open(path).await?),
         ArchiveSource::StandardInput if session.screen.terminals().input => {
@@ -57,8 +53,7 @@ async fn open(path: &Path) -> Result<Upload, Refusal> {
 /// The standard input by its descriptor: no line buffer stands before an archive.
 fn piped() -> Result<Upload, Refusal> {
     let descriptor = std::io::stdin().as_fd().try_clone_to_owned();
-    let descriptor =
-        descriptor.map_err(|error| Refusal::failed(format!("cannot read the standard input: {error}")))?;
+    let descriptor = descriptor.map_err(|error| Refusal::failed(format!("cannot read the standard input: {error}")))?;
     Ok(Upload::stream(tokio::fs::File::from_std(descriptor.into()), None))
 }
 
@@ -73,7 +68,7 @@ pub async fn show(session: &mut Session<'_, '_>, name: &ImageRef) -> Result<(), 
 }
 
 pub async fn delete(session: &mut Session<'_, '_>, name: &ImageRef) -> Result<(), Stop> {
-    confirm::image(&name.to_string(), &session.common, session.screen)?;
+    confirm::image(name, &session.common, session.screen)?;
     let mut pairs = vec![by_ref(name)];
     if session.common.dry_run {
         pairs.push(("dry_run", "true".to_owned()));

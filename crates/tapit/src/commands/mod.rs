@@ -13,6 +13,7 @@ mod process;
 mod session;
 mod status;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tapit_model::Refusal;
@@ -50,12 +51,14 @@ pub fn perform(invocation: Invocation, surroundings: &Surroundings, screen: &mut
         Action::Help(topic) => screen.print(&topic.text())?,
         Action::Version => screen.print(concat!("tapit ", env!("CARGO_PKG_VERSION"), "\n"))?,
         Action::Completion(shell) => screen.print(shell.script())?,
-        Action::Server(words) => return Ok(Ending::Serve(words.with_environment(surroundings)?)),
-        Action::Teardown { data_dir } => {
-            let data_dir = match data_dir {
-                Some(dir) => dir,
-                None => crate::select::data_dir(surroundings)?,
-            };
+        Action::Server(words) => {
+            let mut words = words.with_environment(surroundings)?;
+            // Said outright, so that a server and its clients cannot differ about the default.
+            words.data_dir = Some(data_dir(words.data_dir, surroundings)?);
+            return Ok(Ending::Serve(words));
+        }
+        Action::Teardown { data_dir: typed } => {
+            let data_dir = data_dir(typed, surroundings)?;
             confirm::teardown(&data_dir, &common, screen)?;
             return Ok(Ending::Teardown(data_dir));
         }
@@ -71,10 +74,18 @@ pub fn perform(invocation: Invocation, surroundings: &Surroundings, screen: &mut
     Ok(Ending::Exit(0))
 }
 
+fn data_dir(typed: Option<PathBuf>, surroundings: &Surroundings) -> Result<PathBuf, Stop> {
+    match typed {
+        Some(dir) => Ok(surroundings.directory.join(dir)),
+        None => Ok(crate::select::data_dir(surroundings)?),
+    }
+}
+
 /// One thread is enough for one request at a time. A read of the standard input that never ends is left behind.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Refusal::failed(format!("cannot start the asynchronous runtime: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Refusal::failed(format!("cannot start the asynchronous runtime: {error}")))?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::ZERO);
     Ok(outcome)

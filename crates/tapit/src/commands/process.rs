@@ -50,15 +50,13 @@ pub async fn list(session: &mut Session<'_, '_>) -> Result<(), Stop> {
 }
 
 pub async fn delete(session: &mut Session<'_, '_>, name: Option<ProcessName>) -> Result<(), Stop> {
-    // A name that was typed is confirmed before anybody is asked, so that a script without --force fails the same way
-    // with and without a server.
-    if let (Some(name), true) = (&name, session.named_app()?.is_none()) {
-        confirm::process(name, "the only app", &session.common, session.screen)?;
-        session.common.force = true;
+    // A missing name is the greater mistake and is reported first; past this point there is a name.
+    if name.is_some() {
+        confirm::possible("delete process", &session.common, session.screen)?;
     }
     let app = session.app().await?;
     let name = session.process(&app, name, "delete process").await?;
-    confirm::process(&name, &format!("the app {app}"), &session.common, session.screen)?;
+    confirm::process(&name, &app, &session.common, session.screen)?;
     let path = format!("{}{}", place(&app, &name), session.dry_run());
     let outcome = session.client.change(Method::DELETE, &path, None).await?;
     finish(session, outcome, &place(&app, &name), Goal::Gone).await

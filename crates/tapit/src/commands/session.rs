@@ -56,7 +56,8 @@ impl<'a, 's> Session<'a, 's> {
         }
         // The line is wrong whether or not the server can say which names there are.
         let names = self.process_names(app).await.unwrap_or_default();
-        let list = if names.is_empty() { String::new() } else { format!("; the processes of {app} are {}", names.join(", ")) };
+        let list =
+            if names.is_empty() { String::new() } else { format!("; the processes of {app} are {}", names.join(", ")) };
         let text = format!("{title} needs a name: `tapit {title} name=NAME`{list}");
         Err(Refusal::usage(text).into())
     }
@@ -69,7 +70,9 @@ impl<'a, 's> Session<'a, 's> {
         let names = self.process_names(app).await?;
         let refusal = match names.as_slice() {
             [only] => return parsed(ProcessName::parse(only)),
-            [] => Refusal::usage(format!("the app {app} has no process; make one with `tapit create process name=NAME`")),
+            [] => {
+                Refusal::usage(format!("the app {app} has no process; make one with `tapit create process name=NAME`"))
+            }
             [first, ..] => Refusal::usage(format!(
                 "the app {app} has several processes: {}; say which, for example name={first}",
                 names.join(", ")
@@ -89,7 +92,11 @@ impl<'a, 's> Session<'a, 's> {
     }
 
     /// Prints data as the user wants it.
-    pub fn show<T: Serialize + ?Sized>(&mut self, data: &T, table: impl FnOnce(&T, bool) -> String) -> Result<(), Stop> {
+    pub fn show<T: Serialize + ?Sized>(
+        &mut self,
+        data: &T,
+        table: impl FnOnce(&T, bool) -> String,
+    ) -> Result<(), Stop> {
         let text = match self.format {
             Format::Table => table(data, self.screen.colour()),
             Format::Json => json(data)?,

@@ -36,7 +36,10 @@ pub static ROWS: &[Row] = &[
         flags: flags::CHANGING,
         examples: &[
             Example { line: "tapit create app shop", what: "an app, to be configured later" },
-            Example { line: "tapit create app shop image=myapp/web:v1 memory=1 demand=2 --wait", what: "an app that serves" },
+            Example {
+                line: "tapit create app shop image=myapp/web:v1 memory=1 demand=2 --wait",
+                what: "an app that serves",
+            },
         ],
         exits: &[Code::Failed, Code::Usage, Code::Conflict, Code::Unavailable],
         mean: create,
@@ -86,7 +89,10 @@ pub static ROWS: &[Row] = &[
         ],
         keys: Keys::Nothing,
         flags: flags::CHANGING,
-        examples: &[Example { line: "tapit set app shop image=myapp/web:v2 --wait", what: "a new version, healthy or rolled back" }],
+        examples: &[Example {
+            line: "tapit set app shop image=myapp/web:v2 --wait",
+            what: "a new version, healthy or rolled back",
+        }],
         exits: &[Code::Failed, Code::Usage, Code::NotFound, Code::Conflict, Code::Unavailable],
         mean: set,
     },
@@ -99,7 +105,10 @@ pub static ROWS: &[Row] = &[
         words: &[NAME],
         keys: Keys::Nothing,
         flags: flags::REMOVING,
-        examples: &[Example { line: "tapit delete app shop --force --wait", what: "without a question, and until it is gone" }],
+        examples: &[Example {
+            line: "tapit delete app shop --force --wait",
+            what: "without a question, and until it is gone",
+        }],
         exits: &[Code::Failed, Code::Usage, Code::NotFound, Code::Conflict, Code::Unavailable],
         mean: |_| ask(Command::DeleteApp),
     },

@@ -142,6 +142,7 @@ fn row_offer(row: &'static Row, words: &[String], current: &str) -> Offer {
 /// The app that an unfinished line names, if it names one.
 pub fn app_in(words: &[String]) -> Option<String> {
     let lexed = lex(words).ok()?;
-    let flag = lexed.flags.iter().find(|typed| spells(&flags::APP, &typed.spelled)).and_then(|typed| typed.value.clone());
+    let flag =
+        lexed.flags.iter().find(|typed| spells(&flags::APP, &typed.spelled)).and_then(|typed| typed.value.clone());
     flag.or_else(|| lexed.words.iter().find_map(|word| word.strip_prefix("app=").map(str::to_owned)))
 }

@@ -60,7 +60,8 @@ pub static HELP: Flag = Flag::switch("help", Some('h'), "show the help of the co
 
 pub static VERSION: Flag = Flag::switch("version", Some('V'), "print the version");
 
-pub static WAIT: Flag = Flag::switch("wait", Some('w'), "return when steady or failed, with the exit status of the outcome");
+pub static WAIT: Flag =
+    Flag::switch("wait", Some('w'), "return when steady or failed, with the exit status of the outcome");
 
 pub static DRY_RUN: Flag = Flag::switch("dry-run", Some('n'), "print what would happen, change nothing");
 

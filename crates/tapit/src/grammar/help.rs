@@ -11,7 +11,10 @@ const WIDTH: usize = 96;
 pub enum Topic {
     Overview,
     /// The commands of a verb, of a noun, or of both.
-    Commands { verb: Option<&'static str>, noun: Option<&'static Noun> },
+    Commands {
+        verb: Option<&'static str>,
+        noun: Option<&'static Noun>,
+    },
     ExitCodes,
     Environment,
     Man,
@@ -44,7 +47,9 @@ impl Topic {
             let guess = near.map(|near| format!("did you mean `tapit help {near}`? ")).unwrap_or_default();
             let list = verbs().join(", ");
             let asked = words.join(" ");
-            Refusal::usage(format!("no help about {asked:?}; {guess}the verbs are {list}; see also `tapit help exit-codes`"))
+            Refusal::usage(format!(
+                "no help about {asked:?}; {guess}the verbs are {list}; see also `tapit help exit-codes`"
+            ))
         })
     }
 
@@ -85,7 +90,8 @@ pub const TAGLINE: &str = "Name the processes of an app, say how many instances 
 
 fn overview() -> String {
     let rows: Vec<(String, String)> = table().map(|row| (row.title(), row.summary.to_owned())).collect();
-    let mut text = format!("{TAGLINE}\n\nusage: tapit [-a APP] [-o table|json] VERB [NOUN] [key=value ...] [flags]\n\n");
+    let mut text =
+        format!("{TAGLINE}\n\nusage: tapit [-a APP] [-o table|json] VERB [NOUN] [key=value ...] [flags]\n\n");
     text += &pairs("commands", &rows);
     text += &pairs("flags of every command", &flags::EVERYWHERE.iter().map(|flag| flag_pair(flag)).collect::<Vec<_>>());
     text += "`tapit help VERB NOUN` shows the words, flags and examples of a command. See also\n";
@@ -166,9 +172,9 @@ pub fn variables() -> Vec<(String, String)> {
     ];
     let fixed = fixed.map(|(name, help)| (name.to_owned(), help.to_owned()));
     let flags = server::ROWS.iter().filter(|row| row.object == Object::Nothing).flat_map(|row| row.flags.iter());
-    let of_server = flags
-        .filter(|flag| **flag != &server::DATA_DIR)
-        .filter_map(|flag| Some((flag.variable?.to_owned(), format!("--{} of tapit server: {}", flag.long, flag.help))));
+    let of_server = flags.filter(|flag| **flag != &server::DATA_DIR).filter_map(|flag| {
+        Some((flag.variable?.to_owned(), format!("--{} of tapit server: {}", flag.long, flag.help)))
+    });
     fixed.into_iter().chain(of_server).collect()
 }
 

@@ -45,7 +45,10 @@ pub static ROWS: &[Row] = &[
         flags: flags::CHANGING,
         examples: &[
             Example { line: "tapit import image web.tar", what: "with the name that the archive holds" },
-            Example { line: "tapit import image - ref=myapp/web:v1", what: "from a pipe: docker save myapp/web:v1 | ..." },
+            Example {
+                line: "tapit import image - ref=myapp/web:v1",
+                what: "from a pipe: docker save myapp/web:v1 | ...",
+            },
         ],
         exits: &[Code::Failed, Code::Usage, Code::Unavailable],
         mean: import,
@@ -105,7 +108,8 @@ pub static ROWS: &[Row] = &[
 ];
 
 fn required(typed: &Typed) -> Result<ImageRef, Refusal> {
-    let missing = || format!("the image's name is missing: `tapit {} NAME:TAG`; see `tapit list images`", typed.row.title());
+    let missing =
+        || format!("the image's name is missing: `tapit {} NAME:TAG`; see `tapit list images`", typed.row.title());
     typed.image("name")?.ok_or_else(|| Refusal::usage(missing()))
 }
 

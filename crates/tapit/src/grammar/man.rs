@@ -13,13 +13,16 @@ pub fn page() -> String {
     page += &format!(".SH DESCRIPTION\n{}\n", escape(help::TAGLINE));
     page += &format!(
         "{}\n",
-        escape("The verb comes first, then the noun; flags may stand anywhere. Data goes to the standard output, as a table on a terminal and as JSON otherwise; talk goes to the standard error.")
+        escape(
+            "The verb comes first, then the noun; flags may stand anywhere. Data goes to the standard output, as a table on a terminal and as JSON otherwise; talk goes to the standard error."
+        )
     );
     page += ".SH OPTIONS\n";
     page += &items(&flags::EVERYWHERE.iter().map(|flag| help::flag_pair(flag)).collect::<Vec<_>>());
     page += ".SH COMMANDS\n";
     for row in table() {
-        page += &format!(".SS {}\n{}.\n.PP\n.B {}\n", quote(&row.title()), escape(row.summary), quote(&help::usage(row)));
+        page +=
+            &format!(".SS {}\n{}.\n.PP\n.B {}\n", quote(&row.title()), escape(row.summary), quote(&help::usage(row)));
         if !row.about.is_empty() {
             page += &format!(".PP\n{}\n", escape(row.about));
         }

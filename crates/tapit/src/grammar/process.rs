@@ -136,7 +136,10 @@ pub static ROWS: &[Row] = &[
         flags: flags::REMOVING,
         examples: &[
             Example { line: "tapit delete process name=old-worker", what: "asks on a terminal" },
-            Example { line: "tapit delete process name=test-api --force --wait", what: "in a script, until it is gone" },
+            Example {
+                line: "tapit delete process name=test-api --force --wait",
+                what: "in a script, until it is gone",
+            },
         ],
         exits: CHANGE_EXITS,
         mean: |typed| ask(Command::DeleteProcess { name: typed.process()? }),

@@ -43,7 +43,9 @@ fn unknown_verb(word: &str, second: Option<&str>) -> Refusal {
     let about = table().find(|row| row.is_about(word));
     let guess = match (swapped, about, nearest(word, verbs.iter().copied())) {
         (Some(row), _, _) => format!("the verb comes first: `tapit {}`; ", row.title()),
-        (None, Some(row), _) => format!("{word} is a noun and the verb comes first, for example `tapit {}`; ", row.title()),
+        (None, Some(row), _) => {
+            format!("{word} is a noun and the verb comes first, for example `tapit {}`; ", row.title())
+        }
         (None, None, Some(near)) => format!("did you mean {near}? "),
         (None, None, None) => String::new(),
     };

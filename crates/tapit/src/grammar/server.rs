@@ -54,7 +54,10 @@ pub static ROWS: &[Row] = &[
         flags: &[&DATA_DIR, &API, &HTTP, &ENGINE, &EPHEMERAL, &CAPACITY_MEMORY, &LOG_FORMAT],
         examples: &[
             Example { line: "tapit server", what: "with the defaults" },
-            Example { line: "tapit server --data-dir /tmp/try --http 127.0.0.1:0 --ephemeral", what: "leaves nothing behind" },
+            Example {
+                line: "tapit server --data-dir /tmp/try --http 127.0.0.1:0 --ephemeral",
+                what: "leaves nothing behind",
+            },
         ],
         exits: &[Code::Failed, Code::Usage, Code::Conflict],
         mean: server,

@@ -182,13 +182,16 @@ impl Typed {
             return Refusal::usage(format!("unexpected word {word:?}; {title} takes no words"));
         }
         let hint = if names.contains(&word) { format!("write {word}=VALUE; ") } else { String::new() };
-        let text = format!("unexpected word {word:?}; {hint}words are key=value, and the keys are {}", names.join(", "));
+        let text =
+            format!("unexpected word {word:?}; {hint}words are key=value, and the keys are {}", names.join(", "));
         Refusal::usage(text)
     }
 }
 
 fn twice(one: &str, earlier: &str, other: &str, value: &str) -> Refusal {
-    Refusal::usage(format!("{one}={earlier} and {other}={value} are the same key with different values; give one of them"))
+    Refusal::usage(format!(
+        "{one}={earlier} and {other}={value} are the same key with different values; give one of them"
+    ))
 }
 
 /// Advice for a flag that the command does not take.

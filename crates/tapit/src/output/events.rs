@@ -28,7 +28,8 @@ pub fn event_lines(events: &[EventView]) -> String {
             (None, Some(process)) => format!("{}/{process}", event.app),
             (None, None) => event.app.clone(),
         };
-        clean(&format!("{}  {place:<24}  {:<20}  {}", time(&event.at), event.kind, event.text)).trim_end().to_owned() + "\n"
+        clean(&format!("{}  {place:<24}  {:<20}  {}", time(&event.at), event.kind, event.text)).trim_end().to_owned()
+            + "\n"
     };
     events.iter().map(line).collect()
 }

@@ -2,10 +2,10 @@
 //!
 //! Views come in, text goes out. Nothing here asks a server or decides what a command does.
 
-mod format;
-mod images;
 mod apps;
 mod events;
+mod format;
+mod images;
 mod processes;
 mod screen;
 mod status;

@@ -88,12 +88,12 @@ impl<'a> Screen<'a> {
         self.progress.clear();
     }
 
-    /// Asks a question; only `y` and `yes` are a yes.
-    pub fn ask(&mut self, question: &str) -> Result<bool> {
+    /// Asks a question; only `y` and `yes` are a yes, and an answer that cannot be read is none.
+    pub fn ask(&mut self, question: &str) -> bool {
         let _ = write!(self.talk, "{} [y/N] ", clean(question));
         let _ = self.talk.flush();
         let mut answer = String::new();
-        (&mut self.input as &mut dyn BufRead).take(MAX_ANSWER).read_line(&mut answer)?;
-        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        let read = (&mut self.input as &mut dyn BufRead).take(MAX_ANSWER).read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 }

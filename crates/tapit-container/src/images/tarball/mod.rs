@@ -98,10 +98,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Hands the content of the present member to `sink`, as (offset, bytes) in order; holes are left out.
-    pub fn content<E: From<TarError>>(
-        &mut self,
-        mut sink: impl FnMut(u64, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn content<E: From<TarError>>(&mut self, mut sink: impl FnMut(u64, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut buffer = [0; 64 * 1024];
         for extent in std::mem::take(&mut self.extents) {
             let mut done = 0;
@@ -147,7 +144,10 @@ impl<R: Read> Reader<R> {
             tar::EntryType::Char | tar::EntryType::Block => Kind::Device,
             other => {
                 let name = String::from_utf8_lossy(&path).into_owned();
-                return Err(TarError::malformed(format!("{name:?} is of the unknown type {:?}", other.as_byte() as char)));
+                return Err(TarError::malformed(format!(
+                    "{name:?} is of the unknown type {:?}",
+                    other.as_byte() as char
+                )));
             }
         };
         // Only a file has content. Some writers state the size of the target for a hard link, without its bytes.

@@ -19,7 +19,8 @@ const XATTR: &[u8] = b"SCHILY.xattr.";
 impl Extended {
     pub fn read_pax(&mut self, mut data: &[u8]) -> Result<(), TarError> {
         while !data.is_empty() {
-            let (key, value, rest) = record(data).ok_or_else(|| TarError::malformed("an extended header is malformed"))?;
+            let (key, value, rest) =
+                record(data).ok_or_else(|| TarError::malformed("an extended header is malformed"))?;
             self.take(key, value)?;
             data = rest;
         }

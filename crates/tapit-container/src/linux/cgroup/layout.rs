@@ -11,7 +11,17 @@ const MOUNT: &str = "/sys/fs/cgroup";
 
 /// The v1 controllers that the runtime puts containers into wherever they are mounted.
 const CONTROLLERS: [&str; 12] = [
-    "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio", "perf_event",
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "net_cls",
+    "net_prio",
+    "perf_event",
     "pids",
 ];
 

@@ -201,8 +201,7 @@ pub(super) fn number(path: &Path) -> Result<u64, LeafError> {
 fn field(path: &Path, name: &str) -> Result<u64, LeafError> {
     let text = read(path)?;
     let value = text.lines().filter_map(|line| line.split_once(' ')).find(|(word, _)| *word == name);
-    value.and_then(|(_, value)| value.trim().parse().ok()).ok_or_else(|| LeafError::Parse {
-        path: path.to_owned(),
-        text: format!("no {name}"),
-    })
+    value
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .ok_or_else(|| LeafError::Parse { path: path.to_owned(), text: format!("no {name}") })
 }

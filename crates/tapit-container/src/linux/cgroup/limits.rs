@@ -115,8 +115,11 @@ fn set_memory_v2(dir: &Path, wanted: u64) -> Result<(), LimitError> {
 fn write(path: &Path, value: impl ToString) -> Result<(), LimitError> {
     let value = value.to_string();
     let open = OpenOptions::new().write(true).open(path);
-    open.and_then(|mut file| file.write_all(value.as_bytes()))
-        .map_err(|source| LimitError::Write { path: path.to_owned(), value, source })
+    open.and_then(|mut file| file.write_all(value.as_bytes())).map_err(|source| LimitError::Write {
+        path: path.to_owned(),
+        value,
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +130,9 @@ mod tests {
     fn limits_are_given_in_the_units_of_the_kernel() {
         let limits = |cpu_millis, cpu_shares| Limits { memory_bytes: 1 << 20, cpu_millis, cpu_shares };
         assert_eq!([250, 2000, 10, 1].map(|cpu| limits(cpu, 2).quota_usec()), [25_000, 200_000, 1000, 1000]);
-        assert_eq!([2, 1024, 262_144, 0, u64::MAX].map(|shares| limits(1, shares).weight()), [1, 100, 10_000, 1, 10_000]);
+        assert_eq!(
+            [2, 1024, 262_144, 0, u64::MAX].map(|shares| limits(1, shares).weight()),
+            [1, 100, 10_000, 1, 10_000]
+        );
     }
 }

@@ -1,0 +1,205 @@
+//! Translates an order into the runtime's own terms. Pure: what the host allows comes in as `Host`.
+//!
+//! Everything that confines a container is said here, and nowhere else. Seccomp and a user namespace are not part of it
+//! yet; a filter belongs into `init`, the mappings into `namespaces` here.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{
+    Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxMemoryBuilder,
+    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount,
+    MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    UserBuilder,
+};
+
+use super::cgroup::{Limits, PERIOD_USEC};
+use super::user::Identity;
+use crate::instance::Order;
+
+/// What the specification depends on besides the order.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub rootfs: PathBuf,
+    /// Kernels can be built or booted without it, and then refuse the limit.
+    pub accounts_swap: bool,
+    /// Without CAP_SYS_RESOURCE no limit may be above our own.
+    pub max_open_files: u64,
+    /// cgroup v2: one process killed for lack of memory takes the whole group with it.
+    pub kills_groups: bool,
+}
+
+/// Open files as programs expect them from the large container platforms.
+const OPEN_FILES: u64 = 65_535;
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What root in a container may do. Without MKNOD, since v2 hosts have no device control here, and without anything that
+/// reaches beyond the container.
+const CAPABILITIES: [Capability; 7] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fowner,
+    Capability::Kill,
+    Capability::NetBindService,
+    Capability::Setgid,
+    Capability::Setuid,
+];
+
+const NAMESPACES: [LinuxNamespaceType; 6] = [
+    LinuxNamespaceType::Pid,
+    LinuxNamespaceType::Mount,
+    LinuxNamespaceType::Network,
+    LinuxNamespaceType::Ipc,
+    LinuxNamespaceType::Uts,
+    LinuxNamespaceType::Cgroup,
+];
+
+const MASKED: [&str; 11] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+pub fn spec(order: &Order, identity: &Identity, host: &Host) -> Result<Spec, OciSpecError> {
+    let user = UserBuilder::default()
+        .uid(identity.uid)
+        .gid(identity.gid)
+        .additional_gids(identity.groups.clone())
+        .umask(0o022u32)
+        .build()?;
+    let process = ProcessBuilder::default()
+        .terminal(false)
+        .user(user)
+        .args(order.argv.clone())
+        .env(environment(order, identity))
+        .cwd(cwd(order))
+        .capabilities(capabilities(identity)?)
+        .rlimits(rlimits(host)?)
+        // Written as true: false would make the runtime load filters after capabilities are gone, and fail.
+        .no_new_privileges(true)
+        .build()?;
+    let namespaces = NAMESPACES.iter().map(|kind| LinuxNamespaceBuilder::default().typ(*kind).build());
+    let linux = LinuxBuilder::default()
+        .namespaces(namespaces.collect::<Result<Vec<_>, _>>()?)
+        // Absolute, or the runtime would choose a place itself.
+        .cgroups_path(order.cgroup.as_str())
+        .resources(resources(order, host)?)
+        .sysctl(sysctls())
+        .masked_paths(MASKED.map(String::from).to_vec())
+        .readonly_paths(READONLY.map(String::from).to_vec())
+        .rootfs_propagation("private")
+        .build()?;
+    SpecBuilder::default()
+        .version("1.0.2")
+        .hostname(order.hostname.as_str())
+        .root(RootBuilder::default().path(host.rootfs.clone()).readonly(false).build()?)
+        .mounts(mounts()?)
+        .process(process)
+        .linux(linux)
+        .build()
+}
+
+/// The order's environment with what every program may count on.
+pub fn environment(order: &Order, identity: &Identity) -> Vec<String> {
+    let mut environment: Vec<String> = order.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let has = |name: &str| order.env.iter().any(|(known, _)| known == name);
+    let (home, path) = (!has("HOME"), !has("PATH"));
+    if home {
+        environment.push(format!("HOME={}", identity.home));
+    }
+    if path {
+        environment.push(PATH.to_owned());
+    }
+    environment
+}
+
+pub fn cwd(order: &Order) -> &Path {
+    if order.cwd.is_empty() { Path::new("/") } else { Path::new(&order.cwd) }
+}
+
+/// Someone who is not root has none, and could win none back: only what root may do is bounded by the list.
+fn capabilities(identity: &Identity) -> Result<LinuxCapabilities, OciSpecError> {
+    let all: HashSet<Capability> = CAPABILITIES.into_iter().collect();
+    let own = if identity.uid == 0 { all.clone() } else { HashSet::new() };
+    LinuxCapabilitiesBuilder::default()
+        .bounding(all)
+        .effective(own.clone())
+        .permitted(own)
+        // Never inheritable: that would let programs of the image regain them by file capabilities.
+        .inheritable(HashSet::new())
+        .ambient(HashSet::new())
+        .build()
+}
+
+fn rlimits(host: &Host) -> Result<Vec<PosixRlimit>, OciSpecError> {
+    let limit = |kind, value| PosixRlimitBuilder::default().typ(kind).soft(value).hard(value).build();
+    Ok(vec![
+        limit(PosixRlimitType::RlimitNofile, OPEN_FILES.min(host.max_open_files))?,
+        // A core dump goes where the host's kernel is told to put it, outside of the container.
+        limit(PosixRlimitType::RlimitCore, 0)?,
+    ])
+}
+
+fn resources(order: &Order, host: &Host) -> Result<LinuxResources, OciSpecError> {
+    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let limits = Limits {
+        memory_bytes: order.size.memory.bytes(),
+        cpu_millis: order.size.cpu.millis(),
+        cpu_shares: order.cpu_shares(order.size),
+    };
+    let memory = LinuxMemoryBuilder::default().limit(signed(limits.memory_bytes));
+    // Memory and swap together: equal to the memory means no swap.
+    let memory = if host.accounts_swap { memory.swap(signed(limits.memory_bytes)) } else { memory };
+    let cpu = LinuxCpuBuilder::default()
+        .shares(limits.cpu_shares)
+        .period(PERIOD_USEC)
+        .quota(signed(limits.quota_usec()));
+    let resources = LinuxResourcesBuilder::default()
+        .memory(memory.build()?)
+        .cpu(cpu.build()?)
+        .pids(LinuxPidsBuilder::default().limit(signed(order.pids)).build()?);
+    let group_kill = HashMap::from([("memory.oom.group".to_owned(), "1".to_owned())]);
+    if host.kills_groups { resources.unified(group_kill).build() } else { resources.build() }
+}
+
+/// Both are of the container's own network namespace: anyone in it may bind any port, and send echo requests without a
+/// capability.
+fn sysctls() -> HashMap<String, String> {
+    HashMap::from([
+        ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
+        ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
+    ])
+}
+
+fn mounts() -> Result<Vec<Mount>, OciSpecError> {
+    let mount = |destination: &str, kind: &str, options: &[&str]| {
+        MountBuilder::default()
+            .destination(destination)
+            .typ(kind)
+            .source(kind)
+            .options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
+            .build()
+    };
+    let plain = ["nosuid", "noexec", "nodev"];
+    Ok(vec![
+        mount("/proc", "proc", &plain)?,
+        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"])?,
+        mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"])?,
+        mount("/dev/mqueue", "mqueue", &plain)?,
+        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
+        // Runtimes of languages size their heaps by what they read here.
+        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"])?,
+    ])
+}

@@ -1,0 +1,175 @@
+//! A `Core` that notes what it was asked, and answers by the names in the question.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tapit_model::{
+    AppName, AppView, Code, EventView, ImageRef, ImageView, Outcome, ProcessName, ProcessView, Progress, Refusal,
+    Request, StatusView,
+};
+use tapit_store::EventFilter;
+
+use crate::api::Core;
+
+pub struct Script {
+    calls: Mutex<Vec<String>>,
+    pub spool: PathBuf,
+}
+
+impl Script {
+    pub fn new(spool: PathBuf) -> Self {
+        Self { calls: Mutex::default(), spool }
+    }
+
+    /// What was asked since the last time.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, call: String) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+}
+
+/// An app named after a code is refused with it, and one named `panic` panics.
+fn by_name(app: &AppName) -> Result<(), Refusal> {
+    let word = app.as_str().replace('-', "_");
+    assert!(word != "panic", "as the script says");
+    match serde_json::from_value::<Code>(word.into()) {
+        Ok(code) => Err(Refusal::new(code, format!("refused as {app}"))),
+        Err(_) => Ok(()),
+    }
+}
+
+fn outcome(dry_run: bool) -> Outcome {
+    Outcome {
+        message: "done".to_owned(),
+        changed: true,
+        dry_run,
+        inverse: None,
+        notes: Vec::new(),
+        revision: 2,
+        app: None,
+        process: None,
+    }
+}
+
+#[async_trait]
+impl Core for Script {
+    async fn submit(&self, request: Request, dry_run: bool) -> Result<Outcome, Refusal> {
+        match &request {
+            Request::CreateApp { app, .. }
+            | Request::SetApp { app, .. }
+            | Request::DeleteApp { app }
+            | Request::CreateProcess { app, .. }
+            | Request::SetProcess { app, .. }
+            | Request::RestartProcess { app, .. }
+            | Request::DeleteProcess { app, .. } => by_name(app)?,
+        }
+        self.note(format!("{} {request:?}", if dry_run { "try" } else { "do" }));
+        Ok(outcome(dry_run))
+    }
+
+    async fn apps(&self) -> Vec<AppView> {
+        Vec::new()
+    }
+
+    async fn app(&self, app: &AppName) -> Result<AppView, Refusal> {
+        by_name(app)?;
+        Ok(AppView {
+            name: app.to_string(),
+            status: "running".to_owned(),
+            image: None,
+            url: String::new(),
+            processes: Vec::new(),
+            created_at: String::new(),
+            updated_at: String::new(),
+        })
+    }
+
+    async fn processes(&self, app: &AppName) -> Result<Vec<ProcessView>, Refusal> {
+        by_name(app).map(|()| Vec::new())
+    }
+
+    async fn process(&self, _app: &AppName, process: &ProcessName) -> Result<ProcessView, Refusal> {
+        Err(Refusal::not_found(format!("no process {process}")))
+    }
+
+    async fn settled(
+        &self,
+        app: &AppName,
+        process: Option<&ProcessName>,
+        revision: u64,
+        wait: Duration,
+    ) -> Result<Progress, Refusal> {
+        let name = process.map(ProcessName::as_str);
+        self.note(format!("settled {app} {name:?} {revision} {wait:?}"));
+        Ok(Progress { settled: true, ok: true, text: "steady".to_owned(), log_tail: Vec::new() })
+    }
+
+    async fn interrupt(
+        &self,
+        app: &AppName,
+        process: &ProcessName,
+        count: u32,
+        dry_run: bool,
+    ) -> Result<Outcome, Refusal> {
+        self.note(format!("{} interrupt {app}/{process} {count}", if dry_run { "try" } else { "do" }));
+        Ok(outcome(dry_run))
+    }
+
+    async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal> {
+        self.note(format!("{filter:?}"));
+        Ok(Vec::new())
+    }
+
+    async fn status(&self) -> StatusView {
+        StatusView {
+            version: "0".to_owned(),
+            engine: "script".to_owned(),
+            api: String::new(),
+            http: String::new(),
+            data_dir: String::new(),
+            started_at: String::new(),
+            pid: 1,
+            apps: 0,
+            processes: 0,
+            instances: 0,
+            capacity_memory: None,
+            used_memory: 0.0,
+            server_memory_bytes: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    async fn images(&self) -> Result<Vec<ImageView>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn image(&self, name: &ImageRef) -> Result<ImageView, Refusal> {
+        Err(Refusal::not_found(format!("no image {name}")))
+    }
+
+    async fn import_image(&self, archive: &Path, name: Option<ImageRef>) -> Result<Vec<ImageView>, Refusal> {
+        let name = name.map(|name| name.to_string());
+        let text = std::fs::read_to_string(archive).map_err(|error| Refusal::failed(error.to_string()))?;
+        self.note(format!("import {text:?} as {name:?}"));
+        if text == "broken" { Err(Refusal::usage("not an archive")) } else { Ok(Vec::new()) }
+    }
+
+    async fn delete_image(&self, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal> {
+        self.note(format!("{} delete image {name}", if dry_run { "try" } else { "do" }));
+        Ok(outcome(dry_run))
+    }
+
+    async fn prune_images(&self, dry_run: bool) -> Result<Outcome, Refusal> {
+        self.note(format!("{} prune", if dry_run { "try" } else { "do" }));
+        Ok(outcome(dry_run))
+    }
+
+    fn spool_dir(&self) -> PathBuf {
+        self.spool.clone()
+    }
+}

@@ -1,0 +1,12 @@
+//! The command line from argv to exit status, against surroundings and servers made for each test.
+
+mod completion;
+mod conversation;
+mod help;
+mod lines;
+mod reference;
+mod select;
+mod server;
+mod support;
+mod waiting;
+mod wrong;
