@@ -1,1 +1,58 @@
-fn main() {}
+//! Chores of this workspace: `cargo xtask tidy`, `cargo xtask check` and `cargo xtask bench`.
+//!
+//! Developers and CI call it; the product does not depend on it. `tidy` looks at files only, `check` runs what CI runs,
+//! `bench` measures a release binary.
+
+mod bench;
+mod check;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  tidy                house rules: who may depend on whom, words that are out of place, lengths, module docs
+  check [TEST ARGS]   formatting, lints, tidy and every test: what ./test and CI run
+  bench [ROUNDS]      starts, restarts and memory of target/release/tapit, beside docker where there is one";
+
+fn main() -> ExitCode {
+    let root = workspace();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let ended = match words.as_slice() {
+        ["tidy"] => tidy::run(&root).map_err(|error| chain(&error)),
+        ["check", rest @ ..] => check::run(&root, rest).map_err(|error| chain(&error)),
+        ["bench", rest @ ..] => bench::run(&root, rest).map_err(|error| chain(&error)),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        other => Err(format!("unknown command {:?}\n{USAGE}", other.join(" "))),
+    };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            eprintln!("xtask: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The directory above this crate's own.
+fn workspace() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}

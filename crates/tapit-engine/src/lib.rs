@@ -3,7 +3,11 @@
 //! It is declarative: the server hands over a complete `ProcessTarget` and looks at what came of it. An engine that
 //! reconciles by itself (ECS) and one that must be told every step (the embedded one) fit behind it alike.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
 
 use std::sync::Arc;
 

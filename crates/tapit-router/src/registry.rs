@@ -214,3 +214,46 @@ impl Withdrawn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn withdrawn_ids(count: usize) -> Withdrawn {
+        let mut withdrawn = Withdrawn::default();
+        for n in 0..count {
+            withdrawn.add(&format!("shop/web.{n}"), Named::No);
+        }
+        withdrawn
+    }
+
+    #[test]
+    fn ids_that_no_table_names_are_remembered_up_to_a_bound() {
+        let withdrawn = withdrawn_ids(REMEMBERED_IDS + 10);
+        assert!(!withdrawn.contains("shop/web.9"));
+        assert!(withdrawn.contains("shop/web.10"));
+        assert_eq!((withdrawn.recent.len(), withdrawn.order.len()), (REMEMBERED_IDS, REMEMBERED_IDS));
+    }
+
+    #[test]
+    fn an_id_that_the_table_names_is_remembered_past_the_bound_and_as_recent_when_the_table_drops_it() {
+        let mut withdrawn = Withdrawn::default();
+        withdrawn.add("shop/listed.1", Named::Yes);
+        for n in 0..REMEMBERED_IDS {
+            withdrawn.add(&format!("shop/web.{n}"), Named::No);
+        }
+        withdrawn.list(["shop/listed.1", "shop/other.1"].into_iter());
+        assert!(withdrawn.contains("shop/listed.1"));
+        withdrawn.list(["shop/other.1"].into_iter());
+        assert!(withdrawn.contains("shop/listed.1"));
+        assert!(withdrawn.listed.is_empty());
+        assert!(!withdrawn.contains("shop/other.1"));
+    }
+
+    #[test]
+    fn withdrawing_twice_takes_no_more_room() {
+        let mut withdrawn = withdrawn_ids(1);
+        withdrawn.add("shop/web.0", Named::No);
+        assert_eq!(withdrawn.order.len(), 1);
+    }
+}

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapit_engine::EngineError;
-use tapit_model::{Blocked, Change, Event, ProcessKey, ProcessObserved, ProcessTarget, RolloutState, Route, World};
+use tapit_model::{
+    Blocked, Change, Event, InstanceKey, ProcessKey, ProcessObserved, ProcessTarget, Rollout, RolloutState, Route,
+    World,
+};
 use tapit_plan::app::{self, AppInputs, AppPlan, Prepare};
 use tapit_store::StoreError;
 use tokio::sync::watch;

@@ -5,6 +5,8 @@
 
 mod app;
 mod instance;
+#[cfg(test)]
+mod tests;
 
 use tapit_model::{
     Blocked, BlockedView, Check, CommandLine, Counts, Event, EventView, Generation, HealthView, ImageSource, ImageView,

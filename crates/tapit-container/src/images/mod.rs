@@ -4,8 +4,19 @@
 //! parsed and unpacked in a helper process (`linux::unpack`); this module only decides, fetches and keeps the books. It
 //! starts no container and does not know which process uses which image: callers say what is in use.
 
+mod archive;
+mod books;
+mod config;
+mod credentials;
+mod disk;
 mod error;
+mod flight;
 pub(crate) mod helper;
+mod import;
+mod layers;
+mod manifest;
+mod prepare;
+mod registry;
 pub(crate) mod tarball;
 
 use std::collections::BTreeMap;
@@ -15,21 +26,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tapit_engine::{EngineError, Images};
-use tapit_model::{Digest, ImageRef, ImageView, PinnedImage, Port};
+use tapit_model::{Digest, ImageRef, ImageView, PinnedImage, Port, Timestamp};
+use tokio::sync::Semaphore;
 
-/// What opening the store can fail at.
-#[derive(Debug, thiserror::Error)]
-#[error("open the images in {dir}")]
-pub struct ImageStoreError {
-    dir: PathBuf,
-    source: std::io::Error,
-}
+pub use error::ImageStoreError;
 
-struct Layout {
-    dir: PathBuf,
-    exe: PathBuf,
-    limits: Limits,
-}
+use books::Books;
+use disk::Layout;
+use error::Fault;
+use flight::Flights;
+use layers::Layers;
 
 /// What an image and its unpacking may cost.
 #[derive(Debug, Clone)]
@@ -86,43 +92,108 @@ pub struct ImageConfig {
 /// The images of one server. Clones share everything.
 #[derive(Clone)]
 pub struct ImageStore {
-    inner: Arc<Layout>,
+    inner: Arc<Inner>,
 }
 
+struct Inner {
+    layout: Layout,
+    limits: Limits,
+    books: Books,
+    layers: Layers,
+    flights: Flights,
+    /// Blobs on their way, over all images.
+    fetches: Semaphore,
+}
+
+/// Blobs that are fetched at once, over all images.
+const FETCHES: usize = 3;
+
 impl ImageStore {
+    /// Opens the images below `dir`, made if missing, and removes what an earlier server left half done. `exe` is the
+    /// program that is re-executed to unpack; its `main` must call `child_main` first.
     pub fn open(dir: &Path, exe: &Path) -> Result<Self, ImageStoreError> {
         Self::open_with(dir, exe, Limits::default())
     }
 
     pub fn open_with(dir: &Path, exe: &Path, limits: Limits) -> Result<Self, ImageStoreError> {
-        std::fs::create_dir_all(dir).map_err(|source| ImageStoreError { dir: dir.to_owned(), source })?;
-        Ok(Self { inner: Arc::new(Layout { dir: dir.to_owned(), exe: exe.to_owned(), limits }) })
+        let layout = Layout::create(dir)?;
+        let books = Books::open(&layout)?;
+        let layers = Layers::open(&layout, exe, &limits)?;
+        layers.collect(|| books.referenced()).map_err(ImageStoreError::Leftovers)?;
+        let fetches = Semaphore::new(FETCHES);
+        Ok(Self { inner: Arc::new(Inner { layout, limits, books, layers, flights: Flights::default(), fetches }) })
     }
 
+    /// Resolves a reference and makes the image ready: fetched, verified, unpacked. Callers that ask for the same
+    /// reference at the same time share the work; it goes on when a caller goes away.
     pub async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError> {
-        Err(EngineError::act(
-            format!("prepare {image} in {:?} with {:?} {:?}", self.inner.dir, self.inner.exe, self.inner.limits),
-            "being built",
-        ))
+        let inner = self.inner.clone();
+        let outcome = self.inner.flights.join(image, |image| async move { prepare::run(&inner, &image).await });
+        outcome.await.map_err(|fault| fault.about(image))
     }
 
+    /// The configuration of an image by its digest, checked against what is on disk.
     pub async fn load(&self, digest: &Digest) -> Result<ImageConfig, EngineError> {
-        Err(EngineError::act(format!("load {digest}"), "being built"))
+        let digest = digest.clone();
+        self.on_disk(move |inner| {
+            let image = inner.books.image(&digest)?;
+            let layers = inner.layers.paths(&image.diff_ids)?;
+            Ok(ImageConfig { layers, ..image.run.clone() })
+        })
+        .await?
+        .map_err(Fault::nameless)
+    }
+
+    /// Runs work that blocks on the disk off the async threads.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let inner = self.inner.clone();
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.map_err(|source| EngineError::act("look after the images", source))
     }
 }
 
 #[async_trait]
 impl Images for ImageStore {
-    async fn import(&self, archive: &Path, _name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
-        Err(EngineError::act(format!("import {}", archive.display()), "being built"))
+    async fn import(&self, archive: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
+        import::run(&self.inner, archive, name).await
     }
+
     async fn list(&self) -> Result<Vec<ImageView>, EngineError> {
-        Ok(Vec::new())
+        self.on_disk(|inner| inner.books.views(|diff_ids| inner.layers.bytes(diff_ids))).await
     }
-    async fn delete(&self, name: &ImageRef, _in_use: &[Digest]) -> Result<(), EngineError> {
-        Err(EngineError::act(format!("delete {name}"), "being built"))
+
+    async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError> {
+        let (forgotten, in_use) = (name.clone(), in_use.to_vec());
+        self.on_disk(move |inner| {
+            inner.books.forget(&forgotten, &in_use)?;
+            inner.collect().map(drop)
+        })
+        .await?
+        .map_err(|fault| fault.about(name))
     }
-    async fn prune(&self, _in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError> {
-        Ok((0, Vec::new()))
+
+    async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError> {
+        let in_use = in_use.to_vec();
+        self.on_disk(move |inner| {
+            let names = inner.books.prune(&in_use)?;
+            Ok((inner.collect()?, names))
+        })
+        .await?
+        .map_err(Fault::nameless)
     }
+}
+
+impl Inner {
+    /// Removes layers that nothing needs. Returns the freed bytes.
+    fn collect(&self) -> Result<u64, Fault> {
+        self.layers.collect(|| self.books.referenced()).map_err(|error| Fault::host("remove unused layers", &error))
+    }
+}
+
+/// The wall clock, for people only.
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
 }

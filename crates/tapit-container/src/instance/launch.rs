@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::files::FileError;
@@ -126,7 +125,7 @@ async fn converse(child: &mut Child, dir: &InstanceDir, order: &Order) -> Result
 /// longer than it lives.
 async fn read_answer(stdout: ChildStdout, monitor: &PidFd) -> Result<String, LaunchError> {
     let watch = |source| LaunchError::Watch { source };
-    let ended = monitor.try_clone().and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE)).map_err(watch)?;
+    let ended = monitor.watch().map_err(watch)?;
     let mut bytes = Vec::new();
     let mut stdout = stdout.take(MAX_ANSWER);
     let mut block = [0; 4096];

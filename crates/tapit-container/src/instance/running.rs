@@ -3,13 +3,10 @@
 //! It holds descriptors of the container's process 1 and of its monitor, so nothing it does can reach another process
 //! that was given the same id. Dropping it changes nothing; `InstanceDir::adopt` makes a new one.
 
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use tapit_model::{Exit, Size, Timestamp};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::files::{FileError, Stored};
 use super::{InstanceDir, Order, Record, Signal};
@@ -111,8 +108,7 @@ impl Running {
 
     async fn monitor_ended(&self) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("its monitor cannot be watched: {error}");
-        let watched: AsyncFd<OwnedFd> =
-            self.monitor.try_clone().and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE)).map_err(failed)?;
+        let watched = self.monitor.watch().map_err(failed)?;
         watched.readable().await.map(drop).map_err(failed)
     }
 

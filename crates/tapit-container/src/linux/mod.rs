@@ -9,9 +9,16 @@ pub(crate) mod lock;
 pub mod net;
 pub(crate) mod pidfd;
 pub(crate) mod tree;
+pub mod unpack;
 pub mod verbs;
 
 mod beneath;
+mod init;
+mod log_writer;
 mod monitor;
+mod oom;
+mod rootfs;
 mod seal;
 mod shim;
+mod spec;
+mod user;

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::instance::ProcessStamp;
 
@@ -56,8 +58,12 @@ impl PidFd {
         poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
     }
 
-    pub fn try_clone(&self) -> std::io::Result<OwnedFd> {
-        self.0.try_clone()
+    /// For waiting in a tokio task: readable once the process has ended. Needs a runtime.
+    pub fn watch(&self) -> std::io::Result<AsyncFd<OwnedFd>> {
+        let own = self.0.try_clone()?;
+        // SAFETY: an `OwnedFd` stays the same open descriptor for as long as it exists, and the `AsyncFd` owns it.
+        let registered = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
+        registered.map_err(|error| error.into_parts().1)
     }
 }
 

@@ -18,6 +18,7 @@ pub fn dispatch(args: &[OsString]) -> Option<ExitCode> {
         (SHIM, [dir]) => Some(super::seal::main(Path::new(dir))),
         (SEALED, [dir]) => Some(super::shim::main(Path::new(dir))),
         (MONITOR, [dir, fds @ ..]) => Some(super::monitor::main(Path::new(dir), fds)),
+        (crate::images::helper::VERB, []) => Some(super::unpack::unpack_main()),
         _ => None,
     }
 }

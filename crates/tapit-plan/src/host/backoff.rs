@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tapit_model::{InstanceKind, Moment};
+use tapit_model::{InstanceKind, Moment, ReasonCode};
 
 use super::census::is_ordered;
 use super::{InstanceFacts, Phase};
@@ -44,7 +44,7 @@ impl Place {
     }
 }
 
-/// The places of one generation, as the last ones that left them did so.
+/// The last instance of each place of one generation.
 pub(super) struct Places<'a>(BTreeMap<(InstanceKind, u32), &'a InstanceFacts>);
 
 impl<'a> Places<'a> {
@@ -64,8 +64,18 @@ impl<'a> Places<'a> {
         self.0.get(&(kind, slot)).copied()
     }
 
-    pub(super) fn place(&self, kind: InstanceKind, slot: u32) -> Place {
-        self.last(kind, slot).map(left_by).unwrap_or_default()
+    /// The place as it was left. `dropped` tells of a live instance why it is to go now, if it is.
+    pub(super) fn place(
+        &self,
+        (kind, slot): (InstanceKind, u32),
+        now: Moment,
+        dropped: impl Fn(&InstanceFacts) -> Option<ReasonCode>,
+    ) -> Place {
+        let left = |last: &InstanceFacts| match dropped(last) {
+            Some(why) => left_by(&InstanceFacts { phase: Phase::Draining { since: now, why }, ..last.clone() }),
+            None => left_by(last),
+        };
+        self.last(kind, slot).map(left).unwrap_or_default()
     }
 }
 

@@ -47,15 +47,25 @@ pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
     }
 }
 
-/// The wishes of a kind: the first of each process, then the second of each, and so on.
+/// The wishes of a kind: the first of each process, then the second of each, and so on. In each round those come first
+/// that are being rolled out and have fewer than wanted: what an old instance gave up for its successor must not go to
+/// a sibling that grows.
 fn in_turn(drafts: &[Draft<'_>], kind: InstanceKind) -> Vec<(usize, Wish)> {
-    let mut wishes: Vec<(usize, usize, Wish)> = Vec::new();
+    let mut wishes = Vec::new();
     for (at, draft) in drafts.iter().enumerate() {
+        let rank = usize::from(!has_gap_in_rollout(draft, kind));
         let of_kind = draft.wishes.iter().filter(|wish| wish.kind == kind);
-        wishes.extend(of_kind.enumerate().map(|(round, wish)| (round, at, *wish)));
+        wishes.extend(of_kind.enumerate().map(|(round, wish)| ((round, rank, at), *wish)));
     }
-    wishes.sort_by_key(|(round, at, _)| (*round, *at));
-    wishes.into_iter().map(|(_, at, wish)| (at, wish)).collect()
+    wishes.sort_by_key(|(order, _)| *order);
+    wishes.into_iter().map(|((_, _, at), wish)| (at, wish)).collect()
+}
+
+fn has_gap_in_rollout(draft: &Draft<'_>, kind: InstanceKind) -> bool {
+    draft.view(kind).is_some_and(|view| {
+        let live = view.live(&draft.drains);
+        live.len() < view.wanted() && live.iter().any(|(_, i)| !view.is_new(i))
+    })
 }
 
 /// Stop-first: without room for a surge, an old instance makes room for a new one, one at a time. Only when all others
@@ -68,20 +78,22 @@ fn exchange_demand(draft: &mut Draft<'_>, wish: Wish, ledger: &mut Ledger) -> Op
         return Some(Shortage::Lacking);
     };
     let live = view.live(&draft.drains);
-    let started = draft.starts.iter().filter(|start| start.kind == wish.kind).count() + draft.coming(wish.kind);
-    if is_in_motion(draft, &view) || !live.iter().all(|(_, i)| i.serves(view.formation)) {
-        return (live.len() + started < view.wanted()).then_some(Shortage::Lacking);
-    }
     let mut old: Vec<_> = live.iter().filter(|(_, i)| !view.is_new(i)).collect();
     old.sort_by_key(|(_, i)| i.serial);
-    let can_go = live.len().saturating_sub(1);
+    let can_go = if view.wanted() > 1 { live.len().saturating_sub(1) } else { 0 };
     let to_gain = old.iter().take(can_go).fold(0u64, |sum, (_, i)| sum.saturating_add(i.size.memory.mib()));
-    let suffices = wish.memory <= ledger.reach().saturating_add(to_gain);
-    let Some((index, instance)) = old.first().filter(|_| suffices && can_go > 0 && view.wanted() > 1) else {
-        return Some(Shortage::Lacking);
-    };
+    let leaves = old.first().filter(|_| can_go > 0 && wish.memory <= ledger.reach().saturating_add(to_gain));
+    if is_in_motion(draft, &view) || !live.iter().all(|(_, i)| i.serves(view.formation)) {
+        if leaves.is_some() {
+            ledger.set_aside(wish.memory);
+        }
+        let started = draft.starts.iter().filter(|start| start.kind == wish.kind).count() + draft.coming(wish.kind);
+        return (live.len() + started < view.wanted()).then_some(Shortage::Lacking);
+    }
+    let Some((index, instance)) = leaves else { return Some(Shortage::Lacking) };
     draft.drains.add(*index, view.why_old_goes(instance));
-    ledger.exchange(instance.size.memory.mib(), wish.memory);
+    ledger.gain(instance.size.memory.mib());
+    ledger.set_aside(wish.memory);
     Some(Shortage::Coming)
 }
 

@@ -10,7 +10,7 @@ use super::resize::{Resize, resize};
 use super::rollout::{KindView, deadline};
 use super::stopping::{Step, lifecycle, next_step};
 use super::words::{self, Shortage};
-use super::{Action, ProcessInputs, ProcessVerdict, StartOrder, retention};
+use super::{Action, InstanceFacts, ProcessInputs, ProcessVerdict, StartOrder, retention};
 
 const KINDS: [InstanceKind; 2] = [InstanceKind::Demand, InstanceKind::Spot];
 
@@ -24,6 +24,11 @@ impl Drains {
     }
     pub(super) fn has(&self, index: usize) -> bool {
         self.0.contains_key(&index)
+    }
+    /// Why an instance of the process is to drain, if it is.
+    fn why(&self, process: &ProcessInputs, instance: &InstanceFacts) -> Option<ReasonCode> {
+        let is_it = |index: &usize| process.instances.get(*index).is_some_and(|i| i.serial == instance.serial);
+        self.0.iter().find(|(index, _)| is_it(index)).map(|(_, why)| *why)
     }
     pub(super) fn of(&self, why: ReasonCode) -> impl Iterator<Item = usize> {
         self.0.iter().filter(move |(_, reason)| **reason == why).map(|(index, _)| *index)
@@ -212,7 +217,7 @@ impl<'a> Draft<'a> {
         let taken: BTreeSet<u32> = live.iter().filter(|(_, i)| view.is_new(i)).map(|(_, i)| i.slot).collect();
         let free: Vec<u32> = (0..).filter(|slot| !taken.contains(slot)).take(view.missing(&self.drains)).collect();
         for slot in free {
-            let place = places.place(view.kind, slot);
+            let place = places.place((view.kind, slot), now, |last| self.drains.why(self.process, last));
             match place.waits_until(now) {
                 Some(until) => {
                     self.resting.push((view.kind, place));

@@ -101,17 +101,17 @@ impl Ledger {
         }
     }
 
-    /// One demand instance leaves so that another can come: what it gives back is set aside for it, with as much of the
-    /// rest as it needs.
-    pub(super) fn exchange(&mut self, leaving: u64, coming: u64) {
-        self.later = self.later.saturating_add(leaving);
-        self.set_aside(coming);
+    /// A demand instance was asked to leave.
+    pub(super) fn gain(&mut self, memory: u64) {
+        self.later = self.later.saturating_add(memory);
     }
 
-    fn set_aside(&mut self, memory: u64) {
-        let from_now = memory.min(self.now);
-        self.now -= from_now;
-        self.later = self.later.saturating_sub(memory.saturating_sub(from_now));
+    /// Keeps this much, or all there is, for somebody who waits. What is on its way goes first, so that what is free now
+    /// is left for those who can use it at once.
+    pub(super) fn set_aside(&mut self, memory: u64) {
+        let from_later = memory.min(self.later);
+        self.later -= from_later;
+        self.now = self.now.saturating_sub(memory.saturating_sub(from_later));
     }
 
     /// Reclaims spot instances, newest first, until `memory` more is on its way or none is left.

@@ -156,10 +156,12 @@ impl Mine<'_> {
             if new.len() + starts.len() > count || live.len() + starts.len() > count + surge {
                 return Err(format!("{}: too many {kind:?} start", self.verdict.key));
             }
-            let mut slots: Vec<u32> = new.iter().map(|i| i.slot).chain(starts.iter().map(|s| s.slot)).collect();
-            slots.sort_unstable();
-            if slots.windows(2).any(|pair| pair[0] == pair[1]) {
-                return Err(format!("{}: two in one place", self.verdict.key));
+            for (at, start) in starts.iter().enumerate() {
+                let is_taken =
+                    new.iter().any(|i| i.slot == start.slot) || starts[..at].iter().any(|s| s.slot == start.slot);
+                if is_taken {
+                    return Err(format!("{}: {} starts in a place that is taken", self.verdict.key, start.id));
+                }
             }
         }
         Ok(())

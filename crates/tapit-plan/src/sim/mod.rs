@@ -68,7 +68,7 @@ pub struct Broken {
 }
 
 /// Lines of trace that are kept.
-const TRACE: usize = 400;
+const TRACE: usize = 5_000;
 
 /// After this much simulated time without faults and requests, everything must have settled.
 const CALM_MILLIS: u64 = 2 * 3_600_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tapit_router::{Counts, Limits};
 use tokio::time::Instant;
 
-use crate::support::{App, PATIENCE, Running, nobody, one_route, status, until};
+use crate::support::{App, Nobody, PATIENCE, Running, one_route, status, until};
 
 fn brief() -> Limits {
     Limits { hold: Duration::from_millis(200), suspect: Duration::from_millis(20), ..Limits::default() }
@@ -64,7 +64,8 @@ async fn no_more_requests_are_held_than_there_is_room_for() {
 
 #[tokio::test]
 async fn a_request_that_no_backend_takes_is_held_and_then_answered_502() {
-    let router = Running::to(brief(), &[("shop/a.1", nobody().await), ("shop/b.1", nobody().await)]);
+    let (dead, gone) = (Nobody::new(), Nobody::new());
+    let router = Running::to(brief(), &[("shop/a.1", dead.addr), ("shop/b.1", gone.addr)]);
     let started = Instant::now();
     let answer = router.get("/").await;
     assert!(started.elapsed() >= Duration::from_millis(200));
@@ -78,11 +79,11 @@ async fn a_request_that_no_backend_takes_is_held_and_then_answered_502() {
 #[tokio::test]
 async fn a_request_held_for_dead_backends_goes_to_a_new_one() {
     let a = App::named("a").await;
-    let dead = nobody().await;
-    let router = Running::to(Limits { hold: PATIENCE, ..Limits::default() }, &[("shop/a.1", dead)]);
+    let dead = Nobody::new();
+    let router = Running::to(Limits { hold: PATIENCE, ..Limits::default() }, &[("shop/a.1", dead.addr)]);
     let (answer, ()) = tokio::join!(router.ask(POST), async {
         until("the request is counted", || router.handle.counts("shop").sent == 1).await;
-        router.publish(&[("shop/a.1", dead), ("shop/a.2", a.addr)]);
+        router.publish(&[("shop/a.1", dead.addr), ("shop/a.2", a.addr)]);
     });
     assert!(answer.ends_with('a'), "{answer}");
 }

@@ -270,12 +270,12 @@ async fn a_pause_in_an_upload_does_not_count_as_a_late_answer() {
         text(request.into_body().collect().await.unwrap().to_bytes())
     })
     .await;
-    let limits = Limits { response_header: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { response_header: Duration::from_millis(400), ..Limits::default() };
     let router = Running::to(limits, &[("shop/a.1", app.addr)]);
     let mut talk = router.connect().await;
     talk.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab").await;
     router.in_flight("shop/a.1", 1).await;
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
     talk.send("cd").await;
     assert_eq!(status(&talk.read_until("\r\n\r\nabcd").await), "200");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tapit_router::{Counts, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{App, Running, nobody, read_header, status, until};
+use crate::support::{App, Nobody, Running, read_header, status, until};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
 const PUT: &str = "PUT / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
@@ -33,8 +33,9 @@ async fn hangs_up() -> App {
 #[tokio::test]
 async fn any_method_goes_to_another_backend_when_one_cannot_be_connected_to() {
     let a = App::start(|request| async move { crate::support::text(request.method().as_str().to_owned()) }).await;
-    let dead = nobody().await;
-    let router = Running::to(Limits::default(), &[("shop/x.1", dead), ("shop/x.2", dead), ("shop/a.1", a.addr)]);
+    let dead = Nobody::new();
+    let router =
+        Running::to(Limits::default(), &[("shop/x.1", dead.addr), ("shop/x.2", dead.addr), ("shop/a.1", a.addr)]);
     for _ in 0..4 {
         assert!(router.ask(POST).await.ends_with("POST"));
     }
@@ -71,7 +72,8 @@ async fn a_request_that_may_have_had_an_effect_is_not_sent_again() {
 #[tokio::test]
 async fn sending_again_has_an_end() {
     let bad = hangs_up().await;
-    let router = Running::to(brief(), &[("shop/bad.1", bad.addr)]);
+    let limits = Limits { suspect: Duration::from_millis(20), ..Limits::default() };
+    let router = Running::to(limits, &[("shop/bad.1", bad.addr)]);
     assert_eq!(status(&router.get("/").await), "502");
     assert_eq!(bad.accepted(), 3);
 }

@@ -3,7 +3,7 @@
 use tapit_model::{Backend, Route, RouteTable};
 use tapit_router::{Counts, Limits};
 
-use crate::support::{App, Running, nobody, one_route, status};
+use crate::support::{App, Nobody, Running, one_route, status};
 
 fn route(name: &str, hosts: &[&str], backend: &App) -> Route {
     Route {
@@ -118,7 +118,8 @@ async fn a_backend_left_out_of_a_table_may_come_back_in_a_later_one() {
 #[tokio::test]
 async fn a_backend_that_moved_is_reached_at_its_new_address() {
     let a = App::named("a").await;
-    let router = Running::to(Limits::default(), &[("shop/a.1", nobody().await)]);
+    let dead = Nobody::new();
+    let router = Running::to(Limits::default(), &[("shop/a.1", dead.addr)]);
     router.publish(&[("shop/a.1", a.addr)]);
     assert!(router.get("/").await.ends_with('a'));
 }

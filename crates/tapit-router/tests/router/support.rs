@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tapit_model::{Backend, Route, RouteTable};
 use tapit_router::{Limits, Router, RouterHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -206,9 +206,18 @@ pub fn text(text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::new(Full::new(text.into()))
 }
 
-/// An address where nobody listens.
-pub async fn nobody() -> SocketAddr {
-    TcpListener::bind(loopback()).await.unwrap().local_addr().unwrap()
+/// An address where nobody listens. The socket keeps others from taking it.
+pub struct Nobody {
+    pub addr: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl Nobody {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(loopback()).unwrap();
+        Self { addr: socket.local_addr().unwrap(), _socket: socket }
+    }
 }
 
 /// Reads the header of a request from a raw connection.

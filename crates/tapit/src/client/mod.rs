@@ -55,6 +55,10 @@ impl From<ClientError> for Refusal {
             ClientError::Connect { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Refusal::new(Code::Denied, format!("{text}; its socket belongs to another user"))
             }
+            // Somebody answers there, and is not trusted.
+            ClientError::Connect { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+                Refusal::new(Code::Unavailable, text)
+            }
             ClientError::Connect { .. } => {
                 let hint = "start one with `tapit server`, or say with TAPIT_BASEURL where it is";
                 Refusal::new(Code::Unavailable, format!("{text}; {hint}"))

@@ -97,6 +97,15 @@ impl Leaf {
         }
     }
 
+    /// On v1, the file that takes requests for announcements and the one that announces a lack of memory.
+    pub fn oom_files(&self) -> Option<(PathBuf, PathBuf)> {
+        let memory = self.dir("memory");
+        match self.layout {
+            Layout::V1(_) => Some((memory.join("cgroup.event_control"), memory.join("memory.oom_control"))),
+            Layout::V2 => None,
+        }
+    }
+
     /// Kills everything in it and waits until it is empty, in every hierarchy. Nothing to kill is success.
     pub fn kill(&self) -> Result<(), LeafError> {
         for dir in self.dirs() {

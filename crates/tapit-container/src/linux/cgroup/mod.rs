@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, LayoutError};
 pub use leaf::{Counters, Leaf, LeafError};
-pub use limits::{LimitError, Limits};
+pub use limits::{LimitError, Limits, PERIOD_USEC};
 pub use root::{Root, RootError};
 
 /// A cgroup by its path from the mount of each hierarchy: `/tapit-1a2b3c/shop.web.7`.

@@ -87,7 +87,7 @@ fn an_unhealthy_instance_is_replaced_at_once() {
            3 g1 demand/2 healthy
            4 g1 demand/3 healthy",
         "web: drain web.2 unhealthy
-         web: start web.100 g1 demand/1 size=128",
+         web: start web.100 g1 demand/1 size=128 restarts=1",
     );
 }
 
@@ -102,7 +102,10 @@ fn when_all_are_unhealthy_at_one_moment_they_are_replaced_at_the_pace_of_a_surge
                {rest}"
         )
     };
-    check(&state("4 g1 demand/3 unhealthy@-3s"), "web: drain web.2 unhealthy\nweb: start web.100 g1 demand/1 size=128");
+    check(
+        &state("4 g1 demand/3 unhealthy@-3s"),
+        "web: drain web.2 unhealthy\nweb: start web.100 g1 demand/1 size=128 restarts=1",
+    );
     check(&state("4 g1 demand/3 starting@-3s"), "look again +57s");
     check(
         &state("4 g1 demand/3 stopping@-3s unhealthy"),

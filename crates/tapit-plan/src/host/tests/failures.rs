@@ -8,7 +8,14 @@ fn an_instance_that_is_not_healthy_before_its_deadline_has_failed() {
         "web g1 demand=1
            1 g1 demand/0 starting@-60s",
         "web: drain web.1 unhealthy
-         web: start web.100 g1 demand/0 size=128",
+         web: start web.100 g1 demand/0 size=128 restarts=1",
+    );
+    check(
+        "web g1 demand=1
+           1 g1 demand/0 starting@-60s restarts=2",
+        "web: drain web.1 unhealthy
+         web: blocked back_off 1 demand
+         look again +2s",
     );
 }
 
@@ -126,7 +133,7 @@ fn failures_count_from_the_last_time_that_an_instance_became_healthy() {
     check(&state("9 g2 demand/0 healthy@-10s"), "");
     check(
         &state("9 g2 demand/0 unhealthy@-10s\n8 g2 demand/7 draining@-9s surplus routed"),
-        "web: drain web.9 unhealthy\nweb: start web.100 g2 demand/0 size=128",
+        "web: drain web.9 unhealthy\nweb: start web.100 g2 demand/0 size=128 restarts=1",
     );
     // It became healthy 25 s ago at the latest, and then crashed itself.
     check(

@@ -1,0 +1,173 @@
+//! What the fake's instances do, and the images that decide it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tapit_model::{Digest, Exit, ImageRef, ImageView, PinnedImage, Reason, ReasonCode, Timestamp};
+
+use crate::{EngineError, ImageFault, Images};
+
+/// The life of every instance of an image, counted in ticks from its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// `None`: its health checks never pass.
+    pub healthy_after: Option<u32>,
+    /// `None`: it runs until it is told to stop.
+    pub ends_after: Option<(u32, Ending)>,
+    pub log: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Exit(i32),
+    OutOfMemory,
+}
+
+impl Script {
+    /// Healthy after one tick, and runs on.
+    pub fn healthy() -> Self {
+        Self { healthy_after: Some(1), ends_after: None, log: Vec::new() }
+    }
+
+    /// Ends so after one tick, before it was ever healthy.
+    pub fn ends(ending: Ending) -> Self {
+        Self { healthy_after: None, ends_after: Some((1, ending)), log: Vec::new() }
+    }
+
+    /// Runs, and is never healthy.
+    pub fn never_healthy() -> Self {
+        Self { healthy_after: None, ends_after: None, log: Vec::new() }
+    }
+
+    pub fn logs(self, lines: &[&str]) -> Self {
+        Self { log: lines.iter().map(|line| (*line).to_owned()).collect(), ..self }
+    }
+}
+
+impl Ending {
+    pub(super) fn exit(self, at: Timestamp) -> Exit {
+        match self {
+            Ending::Exit(code) => Exit { code: Some(code), signal: None, oom: false, at },
+            Ending::OutOfMemory => Exit { code: None, signal: Some(9), oom: true, at },
+        }
+    }
+
+    pub(super) fn reason(self) -> Reason {
+        let (code, text) = match self {
+            Ending::Exit(0) => (ReasonCode::Completed, "exited with status 0".to_owned()),
+            Ending::Exit(code) => (ReasonCode::Crashed, format!("crashed: exit {code}")),
+            Ending::OutOfMemory => (ReasonCode::OutOfMemory, "out of memory".to_owned()),
+        };
+        Reason { code, text }
+    }
+}
+
+/// The images of the fake, and what asking for one answers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shelf {
+    entries: Arc<Mutex<BTreeMap<ImageRef, Entry>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Held(PinnedImage, Script),
+    Faulty(ImageFault),
+}
+
+impl Shelf {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<ImageRef, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest is made from the name, so that one name is always one image.
+    pub fn put(&self, image: &ImageRef, script: Script) -> PinnedImage {
+        let hash = image.to_string().bytes().fold(0u64, |sum, byte| sum.wrapping_mul(1099511628211) ^ u64::from(byte));
+        let digest = Digest::parse(&format!("sha256:{hash:064x}")).expect("64 hex digits are a digest");
+        let pinned = PinnedImage { reference: image.clone(), digest, exposed: Vec::new() };
+        self.entries().insert(image.clone(), Entry::Held(pinned.clone(), script));
+        pinned
+    }
+
+    pub fn spoil(&self, image: &ImageRef, fault: ImageFault) {
+        self.entries().insert(image.clone(), Entry::Faulty(fault));
+    }
+
+    pub fn resolve(&self, image: &ImageRef) -> Result<PinnedImage, EngineError> {
+        let fault = match self.entries().get(image) {
+            Some(Entry::Held(pinned, _)) => return Ok(pinned.clone()),
+            Some(Entry::Faulty(fault)) => *fault,
+            None => ImageFault::NotFound,
+        };
+        Err(EngineError::Image { image: image.clone(), fault, text: format!("cannot be had ({fault:?})") })
+    }
+
+    /// `None`: the image is not held any more, so nothing can be started from it.
+    pub fn script(&self, digest: &Digest) -> Option<Script> {
+        let entries = self.entries();
+        let found = entries.values().find_map(|entry| match entry {
+            Entry::Held(pinned, script) if pinned.digest == *digest => Some(script.clone()),
+            Entry::Held(..) | Entry::Faulty(_) => None,
+        });
+        found
+    }
+
+    fn forget(&self, unwanted: impl Fn(&ImageRef, &PinnedImage) -> bool) -> Vec<String> {
+        let mut forgotten = Vec::new();
+        self.entries().retain(|name, entry| match entry {
+            Entry::Held(pinned, _) if unwanted(name, pinned) => {
+                forgotten.push(name.to_string());
+                false
+            }
+            Entry::Held(..) | Entry::Faulty(_) => true,
+        });
+        forgotten
+    }
+}
+
+fn view(name: &ImageRef, image: &PinnedImage) -> ImageView {
+    ImageView {
+        name: name.to_string(),
+        digest: image.digest.to_string(),
+        size: 1024,
+        layers: 1,
+        source: "import".to_owned(),
+        created_at: Timestamp(0).to_string(),
+        used_by: Vec::new(),
+        entrypoint: Vec::new(),
+        command: Vec::new(),
+        exposed_ports: image.exposed.iter().map(|port| port.get()).collect(),
+        user: String::new(),
+        working_dir: "/".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Images for Shelf {
+    /// No archive is read: the name is put on the shelf with a healthy script.
+    async fn import(&self, _archive: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
+        let unnamed = || EngineError::Archive { text: "the archive does not name its image".to_owned() };
+        let name = name.ok_or_else(unnamed)?;
+        Ok(vec![view(name, &self.put(name, Script::healthy()))])
+    }
+
+    async fn list(&self) -> Result<Vec<ImageView>, EngineError> {
+        let entries = self.entries();
+        let views = entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::Held(pinned, _) => Some(view(name, pinned)),
+            Entry::Faulty(_) => None,
+        });
+        Ok(views.collect())
+    }
+
+    async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError> {
+        let gone = self.forget(|held, image| held == name && !in_use.contains(&image.digest));
+        if gone.is_empty() { self.resolve(name).map(drop) } else { Ok(()) }
+    }
+
+    async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError> {
+        let names = self.forget(|_, image| !in_use.contains(&image.digest));
+        Ok((1024 * names.len() as u64, names))
+    }
+}

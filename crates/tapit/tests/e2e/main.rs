@@ -1,0 +1,8 @@
+//! The whole program from outside: a real server, real containers, the command line as it is typed.
+//!
+//! Needs root. Each test has a server of its own on a data directory of its own, and checks at its end that nothing of it
+//! is left on the host.
+
+mod harness;
+
+mod counts;
