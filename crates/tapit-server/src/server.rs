@@ -100,7 +100,7 @@ fn init_logging(format: LogFormat) {
 }
 
 async fn serve(config: Config) -> Result<(), ServerError> {
-    let made = make_data_dir(&config.data_dir)?;
+    make_data_dir(&config.data_dir)?;
     let lock = DataDirLock::take(&config.data_dir)?;
     let ledger = Ledger::open(Store::open(&store_path(&config.data_dir))?)?;
     let router = Router::bind(config.http)?;
@@ -135,7 +135,7 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     remove_socket(&config.api);
     if config.ephemeral {
         drop((hub, engine));
-        remove_data(&config.data_dir, made)?;
+        remove_data(&config.data_dir)?;
     }
     drop(lock);
     Ok(())
@@ -165,20 +165,24 @@ fn earlier(key: tapit_model::ProcessKey, instances: Vec<tapit_model::InstanceObs
     ProcessObserved { key, revision: Revision(0), instances, blocked: Vec::new(), failure: None, seen_at }
 }
 
-/// Whether the directory was made by this call.
-fn make_data_dir(dir: &Path) -> Result<bool, ServerError> {
+/// Marks a data directory that was made by a server, not by its user: it goes when its contents go.
+const MADE: &str = "made-by-tapit";
+
+fn make_data_dir(dir: &Path) -> Result<(), ServerError> {
     let failed = |source| ServerError::DataDir { path: dir.to_owned(), source };
     if dir.is_dir() {
-        return Ok(false);
+        return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    Ok(true)
+    std::fs::write(dir.join(MADE), "").map_err(failed)
 }
 
-/// Everything that a server keeps in its data directory; the directory itself goes when nothing else is in it.
-pub(crate) fn remove_data(dir: &Path, made: bool) -> Result<(), ServerError> {
+/// Everything that a server keeps in its data directory; the directory itself goes when a server made it and nothing else
+/// is in it.
+pub(crate) fn remove_data(dir: &Path) -> Result<(), ServerError> {
     let failed = |path: &Path, source| ServerError::DataDir { path: path.to_owned(), source };
-    for name in ["tapit.db", "tapit.db-wal", "tapit.db-shm", "tapit.sock", "network.json", "lock"] {
+    let made = dir.join(MADE).exists();
+    for name in ["tapit.db", "tapit.db-wal", "tapit.db-shm", "tapit.sock", "network.json", "lock", MADE] {
         let path = dir.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),

@@ -52,7 +52,7 @@ pub fn teardown(data_dir: Option<PathBuf>) -> Result<String, Refusal> {
         let engine = Embedded::open(config).await?;
         engine.teardown().await?;
         engine.close().await;
-        remove_data(&dir, true)
+        remove_data(&dir)
     });
     drop(lock);
     removed.map_err(|error: ServerError| refusal(&error))?;

@@ -155,13 +155,17 @@ impl Books {
                 Source::Pull => "pull",
             };
             let image = pages.images.get(&named.digest)?;
-            Some(view(image, &bytes, ImageView {
-                name: name.to_string(),
-                digest: named.digest.to_string(),
-                source: source.to_owned(),
-                created_at: named.created.to_string(),
-                ..blank()
-            }))
+            Some(view(
+                image,
+                &bytes,
+                ImageView {
+                    name: name.to_string(),
+                    digest: named.digest.to_string(),
+                    source: source.to_owned(),
+                    created_at: named.created.to_string(),
+                    ..blank()
+                },
+            ))
         });
         let is_named = |digest: &Digest| pages.names.values().any(|named| named.digest == *digest);
         let nameless = pages.images.iter().filter(|(digest, _)| !is_named(digest)).map(|(digest, image)| {

@@ -153,7 +153,9 @@ mod tests {
 
     fn text(run: &str) -> String {
         let diff_id = "a".repeat(64);
-        format!(r#"{{"os":"linux","architecture":"amd64","rootfs":{{"diff_ids":["sha256:{diff_id}"]}},"config":{run}}}"#)
+        format!(
+            r#"{{"os":"linux","architecture":"amd64","rootfs":{{"diff_ids":["sha256:{diff_id}"]}},"config":{run}}}"#
+        )
     }
 
     #[test]
@@ -180,7 +182,9 @@ mod tests {
     #[test]
     fn what_cannot_run_here_is_refused_with_the_reason() {
         let refused = |text: String| parse(text.as_bytes(), &HERE).expect_err("refused").text;
-        assert!(refused(text("{}").replace("amd64", "arm64")).contains("for linux/arm64, but this host is linux/amd64"));
+        assert!(
+            refused(text("{}").replace("amd64", "arm64")).contains("for linux/arm64, but this host is linux/amd64")
+        );
         assert!(refused(text("{}").replace("\"linux\"", "\"windows\"")).contains("for windows/amd64"));
         assert!(refused(text(r#"{"Cmd":["a\u0000b"]}"#)).contains("NUL"));
         assert!(refused("{}".to_owned()).contains("no layers"));

@@ -4,29 +4,32 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use tapit_engine::{EngineError, ImageFault};
 use tapit_model::{ImageRef, ImageView};
 
+use super::Inner;
 use super::archive::{self, Archived, Members};
 use super::books::{Named, Source};
 use super::error::Fault;
 use super::helper::{self, Answer, Budget, Order};
 use super::layers::chain;
 use super::manifest::Platform;
-use super::Inner;
 
 /// Members of an archive: a few for each layer.
 const MAX_MEMBERS: u64 = 50_000;
 
-pub async fn run(inner: &Inner, path: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
+pub async fn run(inner: &Arc<Inner>, path: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
     let limit = inner.limits.total_timeout;
     let done = tokio::time::timeout(limit, import(inner, path, name)).await.unwrap_or_else(|_| {
         Err(Fault::new(ImageFault::Host, format!("importing it took longer than {} s", limit.as_secs())))
     });
     if done.is_err() {
-        // What is left behind costs only space, and the next removal or start-up takes it too.
-        if let Err(fault) = inner.collect() {
+        // What is left behind costs only space, and the next removal or start takes it too.
+        let inner = inner.clone();
+        let collected = tokio::task::spawn_blocking(move || inner.collect()).await;
+        if let Ok(Err(fault)) = collected {
             tracing::warn!(error = fault.text, "layers of a failed import could not be removed");
         }
     }
@@ -40,7 +43,7 @@ pub async fn run(inner: &Inner, path: &Path, name: Option<&ImageRef>) -> Result<
     })
 }
 
-async fn import(inner: &Inner, path: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, Fault> {
+async fn import(inner: &Arc<Inner>, path: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, Fault> {
     // Kept to the end: layers of a compressed archive are read from it.
     let spool = tempfile::NamedTempFile::new_in(&inner.layout.spool)
         .map_err(|error| Fault::host("make room for the archive", &error))?
@@ -61,7 +64,7 @@ async fn import(inner: &Inner, path: &Path, name: Option<&ImageRef>) -> Result<V
             }
         }
     }
-    let views = enter(inner, images)?;
+    let views = enter(inner, images).await?;
     drop(holds);
     Ok(views)
 }
@@ -97,12 +100,14 @@ fn name_all(images: &mut [Archived], name: Option<&ImageRef>) -> Result<(), Faul
         return Err(Fault::invalid("the archive does not name its image; give it a name with ref=NAME:TAG"));
     }
     if let Some(digested) = images.iter().flat_map(|image| &image.names).find(|name| name.digest().is_some()) {
-        return Err(Fault::invalid(format!("an imported image is named NAME:TAG, without a digest, unlike {digested}")));
+        return Err(Fault::invalid(format!(
+            "an imported image is named NAME:TAG, without a digest, unlike {digested}"
+        )));
     }
     Ok(())
 }
 
-fn enter(inner: &Inner, images: Vec<Archived>) -> Result<Vec<ImageView>, Fault> {
+async fn enter(inner: &Arc<Inner>, images: Vec<Archived>) -> Result<Vec<ImageView>, Fault> {
     let created = super::now();
     let mut names = Vec::new();
     let mut entries = Vec::new();
@@ -112,7 +117,7 @@ fn enter(inner: &Inner, images: Vec<Archived>) -> Result<Vec<ImageView>, Fault> 
         entries.push((image.bytes, image.config));
     }
     let told: BTreeSet<String> = names.iter().map(|(name, _)| name.to_string()).collect();
-    inner.books.enter(&entries, names).map_err(|error| Fault::host("write down the images", &error))?;
+    super::enter(inner, entries, names).await?;
     let views = inner.books.views(|diff_ids| inner.layers.bytes(diff_ids));
     Ok(views.into_iter().filter(|view| told.contains(&view.name)).collect())
 }

@@ -145,7 +145,7 @@ impl Layers {
     /// The directories of a chain, lowest first, if all are there.
     pub fn paths(&self, diff_ids: &[Digest]) -> Result<Vec<PathBuf>, Fault> {
         let path = |link: &Link| {
-            let path = self.path(&link.id);
+            let path = layer_path(&self.layout, &link.id);
             if self.is_done(link) && path.is_dir() {
                 return Ok(path);
             }
@@ -166,7 +166,8 @@ impl Layers {
         let budget = self.budget(below)?;
         let _permit = self.unpackers.acquire().await;
         let failed = |error: io::Error| Fault::host("make room for a layer", &error);
-        let target = tempfile::Builder::new().prefix(disk::TEMPORARY).tempdir_in(&self.layout.layers).map_err(failed)?;
+        let target =
+            tempfile::Builder::new().prefix(disk::TEMPORARY).tempdir_in(&self.layout.layers).map_err(failed)?;
         let order = Order::Layer {
             blob,
             digest,
@@ -181,7 +182,9 @@ impl Layers {
             Ok(Answer::Unpacked(unpacked)) => Ok(unpacked),
             Ok(Answer::Bad(text)) => Err(Fault::invalid(format!("its layer {}: {text}", link.diff_id.short()))),
             Ok(Answer::Host(text)) => Err(Fault::new(ImageFault::Host, text)),
-            Ok(Answer::Index { .. }) => Err(Fault::new(ImageFault::Host, "the unpacking helper answered another order")),
+            Ok(Answer::Index { .. }) => {
+                Err(Fault::new(ImageFault::Host, "the unpacking helper answered another order"))
+            }
             Err(fault) => Err(fault),
         };
         let unpacked = match outcome {
@@ -206,7 +209,12 @@ impl Layers {
             bytes: unpacked.bytes,
             entries: unpacked.entries,
         };
-        self.settle(target, &link.id, record).map_err(|error| Fault::host("keep a layer", &error))
+        let (layout, id) = (self.layout.clone(), link.id.clone());
+        let settled = tokio::task::spawn_blocking(move || settle(&layout, target, &id, &record).map(|()| record)).await;
+        let record =
+            settled.map_err(io::Error::other).flatten().map_err(|error| Fault::host("keep a layer", &error))?;
+        self.state().done.insert(link.id.clone(), record);
+        Ok(())
     }
 
     /// What is left for the next layer of one image.
@@ -223,17 +231,6 @@ impl Layers {
         Ok(budget)
     }
 
-    /// Gives a finished layer its name, then its record, which makes it count.
-    fn settle(&self, target: tempfile::TempDir, id: &LayerId, record: Record) -> io::Result<()> {
-        let path = self.path(id);
-        disk::remove(&path)?;
-        std::fs::rename(target.keep(), &path)?;
-        disk::sync_directory(&self.layout.layers)?;
-        disk::write(&self.record_path(id), &serde_json::to_vec(&record)?)?;
-        self.state().done.insert(id.clone(), record);
-        Ok(())
-    }
-
     /// Removes layers that no image refers to and none in the making holds. Returns the freed bytes.
     pub fn collect(&self, referenced: impl FnOnce() -> BTreeSet<LayerId>) -> io::Result<u64> {
         let mut freed = 0;
@@ -245,9 +242,9 @@ impl Layers {
             let unused = |id: &LayerId| !referenced.contains(id) && !state.held.contains_key(id);
             let ids: Vec<LayerId> = state.done.keys().filter(|id| unused(id)).cloned().collect();
             for id in ids {
-                disk::remove(&self.record_path(&id))?;
+                disk::remove(&record_path(&self.layout, &id))?;
                 let grave = self.layout.layers.join(format!("{}{}", disk::TEMPORARY, id.0));
-                std::fs::rename(self.path(&id), &grave)?;
+                std::fs::rename(layer_path(&self.layout, &id), &grave)?;
                 freed += state.done.remove(&id).map_or(0, |record| record.bytes);
                 doomed.push(grave);
             }
@@ -256,17 +253,28 @@ impl Layers {
         Ok(freed)
     }
 
-    fn path(&self, id: &LayerId) -> PathBuf {
-        self.layout.layers.join(&id.0)
-    }
-
-    fn record_path(&self, id: &LayerId) -> PathBuf {
-        self.layout.layers.join(format!("{}.json", id.0))
-    }
-
     pub fn exe(&self) -> &Path {
         &self.exe
     }
+}
+
+fn layer_path(layout: &Layout, id: &LayerId) -> PathBuf {
+    layout.layers.join(&id.0)
+}
+
+fn record_path(layout: &Layout, id: &LayerId) -> PathBuf {
+    layout.layers.join(format!("{}.json", id.0))
+}
+
+/// Gives a finished layer its name, then its record, which makes it count.
+fn settle(layout: &Layout, target: tempfile::TempDir, id: &LayerId, record: &Record) -> io::Result<()> {
+    let path = layer_path(layout, id);
+    disk::remove(&path)?;
+    std::fs::rename(target.path(), &path)?;
+    // From here on it is no temporary directory any more.
+    let _ = target.keep();
+    disk::sync_directory(&layout.layers)?;
+    disk::write(&record_path(layout, id), &serde_json::to_vec(record)?)
 }
 
 fn read_records(directory: &Path) -> io::Result<BTreeMap<LayerId, Record>> {

@@ -172,7 +172,9 @@ mod tests {
 
     fn descriptor(digit: char, extra: &str) -> String {
         let digest = digit.to_string().repeat(64);
-        format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{digest}","size":3{extra}}}"#)
+        format!(
+            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{digest}","size":3{extra}}}"#
+        )
     }
 
     fn config() -> String {

@@ -47,6 +47,8 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// A registry that sends nothing for this long has stalled.
     pub stall_timeout: Duration,
+    /// Before a blob that broke off is fetched again; twice as long the next time.
+    pub retry_pause: Duration,
     /// A whole preparation or import, whatever happens in it.
     pub total_timeout: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Limits {
             image_entries: 1_000_000,
             connect_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(30),
+            retry_pause: Duration::from_secs(1),
             total_timeout: Duration::from_secs(30 * 60),
         }
     }
@@ -191,6 +194,18 @@ impl Inner {
     fn collect(&self) -> Result<u64, Fault> {
         self.layers.collect(|| self.books.referenced()).map_err(|error| Fault::host("remove unused layers", &error))
     }
+}
+
+/// Enters images in the books, off the async threads.
+async fn enter(
+    inner: &Arc<Inner>,
+    images: Vec<(Vec<u8>, config::Config)>,
+    names: Vec<(ImageRef, books::Named)>,
+) -> Result<(), Fault> {
+    let inner = inner.clone();
+    let entered = tokio::task::spawn_blocking(move || inner.books.enter(&images, names)).await;
+    let entered = entered.map_err(std::io::Error::other).flatten();
+    entered.map_err(|error| Fault::host("write down the images", &error))
 }
 
 /// The wall clock, for people only.

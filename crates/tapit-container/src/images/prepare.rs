@@ -1,9 +1,11 @@
 //! Makes one image ready: asks the registry what the reference is now, fetches what is missing, unpacks it.
 //!
 //! Layers are fetched up to three at a time and unpacked in their order, because what a layer's directory must hold
-//! depends on those below it. Both go on side by side.
+//! depends on those below it. Both go on side by side. Layers of an attempt that failed stay for the next one; the next
+//! removal of anything, or the next start, collects them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tapit_engine::ImageFault;
@@ -19,7 +21,7 @@ use super::manifest::{Descriptor, Platform};
 use super::registry::Registry;
 use super::{FETCHES, Inner, Prepared};
 
-pub async fn run(inner: &Inner, image: &ImageRef) -> Result<Prepared, Fault> {
+pub async fn run(inner: &Arc<Inner>, image: &ImageRef) -> Result<Prepared, Fault> {
     let held = inner.books.name(image);
     if let Some(named) = &held {
         let fixed = named.source == Source::Import || image.digest().is_some();
@@ -38,7 +40,8 @@ pub async fn run(inner: &Inner, image: &ImageRef) -> Result<Prepared, Fault> {
     match (pulled, held) {
         (Err(fault), Some(named)) if fault.fault == ImageFault::Unreachable => {
             let prepared = ready(inner, image, &named.digest).map_err(|_| fault.clone())?;
-            let text = format!("image {image}: {}; the copy of {} that is held here is used", fault.text, named.created);
+            let text =
+                format!("image {image}: {}; the copy of {} that is held here is used", fault.text, named.created);
             Ok(Prepared { warning: Some(text), ..prepared })
         }
         (pulled, _) => pulled,
@@ -57,7 +60,7 @@ fn prepared(image: &ImageRef, digest: Digest, config: &Config) -> Prepared {
     Prepared { image: PinnedImage { reference: image.clone(), digest, exposed }, warning: None }
 }
 
-async fn pull(inner: &Inner, image: &ImageRef, held: Option<&Named>) -> Result<Prepared, Fault> {
+async fn pull(inner: &Arc<Inner>, image: &ImageRef, held: Option<&Named>) -> Result<Prepared, Fault> {
     let registry = Registry::new(image, &inner.limits)?;
     let here = Platform::here();
     let resolved = registry.resolve(image, &here).await?;
@@ -80,16 +83,9 @@ async fn pull(inner: &Inner, image: &ImageRef, held: Option<&Named>) -> Result<P
     let hold = inner.layers.hold(&links);
     stack(inner, &registry, &links, &layers).await?;
     let digest = resolved.manifest.config.digest;
-    let named = Named {
-        digest: digest.clone(),
-        source: Source::Pull,
-        manifest: Some(resolved.digest),
-        created: super::now(),
-    };
-    inner
-        .books
-        .enter(&[(bytes, config.clone())], vec![(image.clone(), named)])
-        .map_err(|error| Fault::host("write down the image", &error))?;
+    let named =
+        Named { digest: digest.clone(), source: Source::Pull, manifest: Some(resolved.digest), created: super::now() };
+    super::enter(inner, vec![(bytes, config.clone())], vec![(image.clone(), named)]).await?;
     drop(hold);
     Ok(prepared(image, digest, &config))
 }

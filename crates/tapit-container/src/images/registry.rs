@@ -25,7 +25,6 @@ use super::{Limits, credentials};
 const USER_AGENT: &str = concat!("tapit/", env!("CARGO_PKG_VERSION"));
 /// Of one blob. A registry that fails for longer is left to the next attempt of whoever wants the image.
 const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Registry {
     reference: Reference,
@@ -35,6 +34,7 @@ pub struct Registry {
     http: reqwest::Client,
     auth: RegistryAuth,
     scheme: &'static str,
+    pause: Duration,
 }
 
 /// What a reference stands for now.
@@ -73,7 +73,15 @@ impl Registry {
             Some(login) => RegistryAuth::Basic(login.user, login.password),
             None => RegistryAuth::Anonymous,
         };
-        Ok(Self { reference: reference(image), name: host.to_owned(), client, http, auth, scheme })
+        Ok(Self {
+            reference: reference(image),
+            name: host.to_owned(),
+            client,
+            http,
+            auth,
+            scheme,
+            pause: limits.retry_pause,
+        })
     }
 
     /// Asks for the manifest for this host; an index is followed to it.
@@ -155,7 +163,7 @@ impl Registry {
         loop {
             match self.blob_once(blob, path).await {
                 Err(fault) if fault.fault == ImageFault::Unreachable && attempt < ATTEMPTS => {
-                    tokio::time::sleep(PAUSE * attempt).await;
+                    tokio::time::sleep(self.pause * attempt).await;
                     attempt += 1;
                 }
                 done => return done,

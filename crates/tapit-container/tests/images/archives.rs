@@ -124,10 +124,17 @@ pub fn docker_save(images: &[(&Image, &[&str])]) -> Vec<u8> {
     tar_of(&members)
 }
 
+/// A way to compress a layer.
+pub type Pack = fn(&[u8]) -> Vec<u8>;
+
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, bytes).expect("gzip");
     encoder.finish().expect("gzip")
+}
+
+pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(bytes, 1).expect("zstd")
 }
 
 /// A manifest for an image whose layers are stored as `blobs`.

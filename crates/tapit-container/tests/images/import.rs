@@ -6,7 +6,7 @@ use serde_json::json;
 use tapit_engine::{EngineError, Images};
 
 use crate::archives::{
-    Image, Layer, digest, docker_save, gzip, image, image_with, manifest, oci_layout, sha256, tar_of,
+    Image, Layer, Pack, digest, docker_save, gzip, image, image_with, manifest, oci_layout, sha256, tar_of, zstd,
 };
 use crate::support::{run, store, told};
 
@@ -37,8 +37,7 @@ fn compressed_archives_are_read_too() {
     run(async {
         let store = store();
         let archive = docker_save(&[(&small("a"), &["app:v1"])]);
-        let zstd = zstd::stream::encode_all(archive.as_slice(), 1).expect("zstd");
-        for packed in [gzip(&archive), zstd] {
+        for packed in [gzip(&archive), zstd(&archive)] {
             let views = store.import(&packed, None).await.expect("imported");
             assert_eq!(store.merged(&views[0].digest).await, "a f 755 0:0\n");
         }
@@ -49,9 +48,9 @@ fn compressed_archives_are_read_too() {
 #[test]
 fn an_oci_layout_is_imported_whatever_its_compression() {
     run(async {
-        let name = json!({"io.containerd.image.name": "docker.io/library/app:v2", "org.opencontainers.image.ref.name": "v2"});
-        let zstd = |bytes: &[u8]| zstd::stream::encode_all(bytes, 1).expect("zstd");
-        let packers: [&dyn Fn(&[u8]) -> Vec<u8>; 3] = [&gzip, &zstd, &|bytes| bytes.to_vec()];
+        let name =
+            json!({"io.containerd.image.name": "docker.io/library/app:v2", "org.opencontainers.image.ref.name": "v2"});
+        let packers: [Pack; 3] = [gzip, zstd, <[u8]>::to_vec];
         for pack in packers {
             let store = store();
             let archive = tar_of(&oci_layout(&small("b"), &name, pack));
@@ -80,8 +79,10 @@ fn an_archive_in_both_forms_with_shared_layers_and_links_is_read() {
         };
         let blob = |layer: &[u8]| format!("blobs/sha256/{}", sha256(layer));
         let linked = vec!["old/layer.tar".to_owned(), blob(&two.layers[1])];
-        let manifest = json!([entry(&one, "one:v1", &one.layers.iter().map(|l| blob(l)).collect::<Vec<_>>()),
-            entry(&two, "two:v1", &linked)]);
+        let manifest = json!([
+            entry(&one, "one:v1", &one.layers.iter().map(|l| blob(l)).collect::<Vec<_>>()),
+            entry(&two, "two:v1", &linked)
+        ]);
         members.insert("manifest.json".to_owned(), serde_json::to_vec(&manifest).expect("manifest"));
         let layer = members.iter().fold(Layer::new(), |layer, (name, content)| layer.file(name, content));
         let archive = layer.symlink("old/layer.tar", &format!("../{}", blob(&base))).done();
@@ -103,13 +104,15 @@ fn a_layout_for_several_platforms_gives_the_one_for_this_host() {
         let foreign = String::from_utf8(other.config.clone()).expect("text").replace("linux", "plan9");
         let other = Image { config: foreign.into_bytes(), layers: other.layers };
         let mut members = oci_layout(&mine, &json!({}), gzip);
-        let manifests = [&mine, &other].map(|image| manifest(image, &[gzip(&image.layers[0])], crate::archives::GZIP_LAYER));
+        let manifests =
+            [&mine, &other].map(|image| manifest(image, &[gzip(&image.layers[0])], crate::archives::GZIP_LAYER));
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         let entry = |bytes: &[u8], os: &str| {
             json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest(bytes),
                 "size": bytes.len(), "platform": {"os": os, "architecture": architecture}})
         };
-        let inner = json!({"schemaVersion": 2, "manifests": [entry(&manifests[1], "plan9"), entry(&manifests[0], "linux")]});
+        let inner =
+            json!({"schemaVersion": 2, "manifests": [entry(&manifests[1], "plan9"), entry(&manifests[0], "linux")]});
         let inner = serde_json::to_vec(&inner).expect("index");
         let outer = json!({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.index.v1+json",
             "digest": digest(&inner), "size": inner.len()}]});
@@ -156,7 +159,9 @@ fn a_wrong_file_is_refused_in_one_sentence_and_changes_nothing() {
     };
     let manifest_blob = layout(json!({}))
         .into_iter()
-        .find(|(_, content)| content.starts_with(b"{\"config\":{\"digest\"") || content.windows(8).any(|w| w == b"\"layers\""))
+        .find(|(_, content)| {
+            content.starts_with(b"{\"config\":{\"digest\"") || content.windows(8).any(|w| w == b"\"layers\"")
+        })
         .expect("manifest")
         .0;
     let layer_blob = format!("blobs/sha256/{}", sha256(&gzip(&image.layers[0])));

@@ -165,7 +165,11 @@ fn an_unknown_tag_is_named() {
 /// A registry whose first layer or manifest is answered as told.
 fn broken(part: &str, reply: impl FnOnce(&[u8]) -> Reply) -> (ImageFault, String) {
     run(async {
-        let limits = Limits { stall_timeout: Duration::from_millis(300), ..Limits::default() };
+        let limits = Limits {
+            stall_timeout: Duration::from_millis(300),
+            retry_pause: Duration::from_millis(1),
+            ..Limits::default()
+        };
         let (store, registry) = (store_with(limits), FakeRegistry::start());
         let image = layers();
         let manifest = publish(&registry, &image, "v1");
@@ -178,7 +182,10 @@ fn broken(part: &str, reply: impl FnOnce(&[u8]) -> Reply) -> (ImageFault, String
         registry.set(&path, reply(&bytes));
         let before = store.files();
         let refused = prepare(&store, &reference(&registry, ":v1")).await.expect_err("refused");
-        assert_eq!(store.files().iter().filter(|name| !name.starts_with("layers/")).collect::<Vec<_>>(), before.iter().collect::<Vec<_>>());
+        assert_eq!(
+            store.files().iter().filter(|name| !name.starts_with("layers/")).collect::<Vec<_>>(),
+            before.iter().collect::<Vec<_>>()
+        );
         refused
     })
 }

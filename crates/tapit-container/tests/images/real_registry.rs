@@ -11,7 +11,7 @@ use serde_json::json;
 use tapit_engine::{EngineError, ImageFault};
 use tapit_model::ImageRef;
 
-use crate::archives::{Layer, digest, gzip, image, manifest};
+use crate::archives::{Layer, digest, gzip, image, manifest, zstd};
 use crate::support::{run, store, told};
 
 struct Registry {
@@ -66,7 +66,7 @@ fn a_docker_manifest_list_is_pulled_from_a_real_registry() {
         client.store_auth_if_needed(&registry.host, &RegistryAuth::Anonymous).await;
 
         let image = image(&[Layer::new().file("a", b"1").done(), Layer::new().file("b", b"2").done()]);
-        let blobs = [gzip(&image.layers[0]), zstd::stream::encode_all(image.layers[1].as_slice(), 1).expect("zstd")];
+        let blobs = [gzip(&image.layers[0]), zstd(&image.layers[1])];
         for blob in blobs.iter().chain([&image.config]) {
             client.push_blob(&tag, bytes::Bytes::from(blob.clone()), &digest(blob)).await.expect("pushed");
         }

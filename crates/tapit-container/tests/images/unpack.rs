@@ -1,13 +1,14 @@
 //! Layers become directories: what is right in them, and what is hostile.
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use tapit_container::images::Limits;
 use tar::EntryType;
 
-use crate::archives::{Image, Layer, digest, docker_save, gzip, image, oci_layout, tar_of};
-use crate::support::{run, store, store_with, told};
+use crate::archives::{Image, Layer, Pack, digest, docker_save, gzip, image, oci_layout, tar_of, zstd};
+use crate::support::{exe, run, store, store_with, told};
 
 /// What a container sees of these layers.
 fn check(layers: &[Vec<u8>], seen: &str) {
@@ -171,12 +172,9 @@ fn later_members_replace_earlier_ones() {
 
 #[test]
 fn device_nodes_are_left_out() {
-    let layer = Layer::new().raw(EntryType::Char, "dev/mem", "", b"").raw(EntryType::Block, "sda", "", b"").file("f", b"");
-    check(
-        &[layer.done()],
-        "dev d 755 0:0
-         f f 755 0:0",
-    );
+    let layer =
+        Layer::new().raw(EntryType::Char, "dev/mem", "", b"").raw(EntryType::Block, "sda", "", b"").file("f", b"");
+    check(&[layer.done()], "f f 755 0:0");
 }
 
 #[test]
@@ -256,7 +254,8 @@ fn writing_through_a_symlink_stays_inside() {
 fn a_final_symlink_is_replaced_and_not_followed() {
     let (victim, path) = victim();
     let secret = format!("{path}/secret");
-    let layer = Layer::new().symlink("f", &secret).file("f", b"mine").symlink("d", &path).dir("d/").file("d/x", b"").done();
+    let layer =
+        Layer::new().symlink("f", &secret).file("f", b"mine").symlink("d", &path).dir("d/").file("d/x", b"").done();
     check(
         &[layer],
         "d d 755 0:0
@@ -309,10 +308,11 @@ fn a_layer_of_other_content_than_the_configuration_says_is_refused() {
 #[test]
 fn bombs_are_stopped_at_the_budget() {
     let limits = Limits { image_bytes: 1 << 20, image_entries: 100, ..Limits::default() };
-    let bomb = |layer: Vec<u8>| {
-        let image = image(&[layer]);
-        tar_of(&oci_layout(&image, &serde_json::json!({"io.containerd.image.name": "bomb:v1"}), gzip))
+    let bomb = |layer: &[u8], pack: Pack| {
+        let image = image(&[layer.to_vec()]);
+        tar_of(&oci_layout(&image, &serde_json::json!({"io.containerd.image.name": "bomb:v1"}), pack))
     };
+    let packers: [Pack; 2] = [gzip, zstd];
     let sparse = {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(EntryType::GNUSparse);
@@ -334,11 +334,13 @@ fn bombs_are_stopped_at_the_budget() {
         (many, "more than 100 entries"),
     ] {
         run(async {
-            let store = store_with(limits.clone());
-            let before = store.files();
-            let error = told(&store.import(&bomb(layer), None).await.expect_err("refused"));
-            assert!(error.contains(sentence), "{error}");
-            assert_eq!(store.files(), before);
+            for pack in packers {
+                let store = store_with(limits.clone());
+                let before = store.files();
+                let error = told(&store.import(&bomb(&layer, pack), None).await.expect_err("refused"));
+                assert!(error.contains(sentence), "{error}");
+                assert_eq!(store.files(), before);
+            }
         });
     }
 }
@@ -368,4 +370,32 @@ fn as_many_layers_as_overlayfs_takes_are_stacked() {
         assert!(names < 3800, "{names} bytes of layer names do not fit in the options of a mount");
         assert_eq!(digest(&image(&layers).config), views[0].digest);
     });
+}
+
+#[test]
+fn the_helper_ends_when_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().expect("directory");
+    let path = |name: &str| dir.path().join(name);
+    for name in ["layers", "empty", "target"] {
+        std::fs::create_dir(path(name)).expect(name);
+    }
+    let layer = Layer::new().file("f", b"1").done();
+    std::fs::write(path("blob"), &layer).expect("blob");
+    let order = serde_json::json!({"layer": {
+        "blob": {"file": path("blob"), "offset": 0, "length": null}, "digest": null, "diff_id": digest(&layer),
+        "target": path("target"), "layers": path("layers"), "below": [], "empty": path("empty"),
+        "budget": {"bytes": 1 << 20, "entries": 100},
+    }});
+    let mut child = std::process::Command::new(exe())
+        .arg("__unpack")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("helper");
+    // Stdin is closed with the end of the statement.
+    writeln!(child.stdin.take().expect("stdin"), "{order}").expect("ordered");
+    let output = child.wait_with_output().expect("ended");
+    let answer = String::from_utf8_lossy(&output.stdout);
+    assert!(answer.contains("nobody waits"), "{answer}");
+    assert_eq!(std::fs::read_dir(path("target")).expect("target").count(), 0);
 }

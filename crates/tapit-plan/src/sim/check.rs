@@ -21,7 +21,7 @@ pub(super) fn plan(inputs: &HostInputs, plan: &HostPlan, rng: &mut Rng) -> Resul
         mine.each_instance_gets_one_order()?;
         mine.phases_fit()?;
         mine.counts_hold()?;
-        mine.service_holds(left(inputs, plan))?;
+        mine.service_holds(room(inputs, plan, &verdict.key))?;
     }
     memory_holds(inputs, plan)?;
     if rng.percent(12) {
@@ -228,8 +228,13 @@ fn taken(inputs: &HostInputs, plan: &HostPlan) -> u64 {
     plan.actions.iter().map(taken).sum()
 }
 
-/// MiB that are free once the plan is carried out and nothing of what ends is gone yet.
-fn left(inputs: &HostInputs, plan: &HostPlan) -> u64 {
+/// MiB that are free for this process once the plan is carried out and nothing of what ends is gone yet; none when
+/// others wait for memory, because what is free is then kept for them.
+fn room(inputs: &HostInputs, plan: &HostPlan, key: &ProcessKey) -> u64 {
+    let waits = |v: &ProcessVerdict| v.blocked.iter().any(|b| b.code == BlockedCode::Capacity && b.demand > 0);
+    if plan.verdicts.iter().any(|verdict| verdict.key != *key && waits(verdict)) {
+        return 0;
+    }
     inputs.capacity.mib().saturating_sub(used(inputs) + taken(inputs, plan))
 }
 

@@ -102,7 +102,8 @@ async fn wait(session: &mut Session<'_, '_>, outcome: &Outcome, place: &str, goa
 /// The outcome with its views as they are after the wait, where they can be had.
 async fn newest(session: &Session<'_, '_>, mut outcome: Outcome, place: &str, goal: Goal) -> Outcome {
     if goal == Goal::Gone {
-        return outcome;
+        // What is gone has no state any more.
+        return Outcome { app: None, process: None, ..outcome };
     }
     if outcome.process.is_some() {
         if let Ok(process) = session.client.get(place).await {

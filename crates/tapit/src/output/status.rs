@@ -6,9 +6,10 @@ use super::format::bytes;
 use super::table::Block;
 
 pub fn status_page(status: &StatusView, colour: bool) -> String {
+    let gb = |value: f64| (value * 100.0).round() / 100.0;
     let memory = match status.capacity_memory {
-        Some(capacity) => format!("{} of {capacity} GB taken", status.used_memory),
-        None => format!("{} GB taken", status.used_memory),
+        Some(capacity) => format!("{} of {} GB taken", gb(status.used_memory), gb(capacity)),
+        None => format!("{} GB taken", gb(status.used_memory)),
     };
     let mut block = Block::default();
     block.line("version", &status.version);

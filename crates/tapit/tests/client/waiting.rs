@@ -66,7 +66,7 @@ fn a_lost_connection_ends_the_wait_and_says_that_the_change_goes_on() {
 #[test]
 fn a_deletion_is_waited_for_until_it_is_gone() {
     let script = [
-        ("DELETE /v1/apps/shop/processes/web", 200, outcome("deleting web", None)),
+        ("DELETE /v1/apps/shop/processes/web", 200, outcome("deleting web", Some(&process("web", "running")))),
         (SETTLED, 200, progress(false, false, "2 draining")),
         (SETTLED, 404, refusal("not_found", "no process web")),
     ];
@@ -75,6 +75,7 @@ fn a_deletion_is_waited_for_until_it_is_gone() {
     let run = server.user().run("tapit delete process name=web -a shop --force --wait");
     assert_eq!(run.status(), 0, "{}", run.err);
     assert!(run.err.contains("2 draining"), "{}", run.err);
+    assert!(run.out.contains(r#""process": null"#), "what is gone is not shown: {}", run.out);
 }
 
 #[test]

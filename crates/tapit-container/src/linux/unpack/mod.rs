@@ -11,8 +11,8 @@ mod place;
 mod sandbox;
 mod source;
 mod sys;
-mod trouble;
 mod tree;
+mod trouble;
 
 use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;

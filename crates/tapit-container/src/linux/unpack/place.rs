@@ -140,3 +140,53 @@ fn wanted(kind: Kind, name: &[u8], value: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::below::Below;
+    use super::*;
+
+    #[test]
+    fn capabilities_and_users_attributes_are_kept_with_a_setuid_mode() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("ping");
+        fs::write(&path, "x").expect("file");
+        let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let xattrs: [(&str, &[u8]); 5] = [
+            ("security.capability", &capability),
+            ("user.note", b"a\nb"),
+            ("user.overlay.opaque", b"y"),
+            ("trusted.overlay.redirect", b"/etc"),
+            ("security.selinux", b"label"),
+        ];
+        let member = Member {
+            kind: Kind::File,
+            path: b"ping".to_vec(),
+            link: Vec::new(),
+            mode: 0o4711,
+            uid: 5,
+            gid: 6,
+            mtime: (7, 0),
+            size: 1,
+            xattrs: xattrs.map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).to_vec(),
+            offset: 0,
+            contiguous: true,
+        };
+        dress(&mut Tree::new(Below::nothing()), &path, &member).expect("dressed");
+        assert_eq!(sys::get_xattr(&path, c"security.capability").expect("capability"), capability);
+        assert_eq!(sys::get_xattr(&path, c"user.note").expect("note"), b"a\nb");
+        for name in [c"user.overlay.opaque", c"trusted.overlay.redirect", c"security.selinux"] {
+            assert!(sys::get_xattr(&path, name).is_err(), "{name:?}");
+        }
+        let metadata = fs::metadata(&path).expect("metadata");
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid(), metadata.mtime()), (0o4711, 5, 6, 7));
+    }
+
+    #[test]
+    fn a_capability_of_another_length_is_no_capability() {
+        assert!(!wanted(Kind::File, b"security.capability", b"short"));
+        assert!(!wanted(Kind::Directory, b"security.capability", &[0; 20]));
+        assert!(!wanted(Kind::File, b"system.posix_acl_access", b""));
+    }
+}

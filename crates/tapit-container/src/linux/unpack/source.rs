@@ -21,6 +21,10 @@ pub struct Source {
 impl Source {
     pub fn open(span: &Span) -> Result<Self, Trouble> {
         let failed = |error| Trouble::Host(format!("open {}: {error}", span.file.display()));
+        // Asked before it is opened: a pipe that nobody writes to would never open.
+        if !std::fs::metadata(&span.file).map_err(failed)?.is_file() {
+            return Err(Trouble::bad(format!("{} is not a file", span.file.display())));
+        }
         let file = File::open(&span.file).map_err(failed)?;
         let length = span.length.unwrap_or(u64::MAX);
         Ok(Self { file, offset: span.offset, length })

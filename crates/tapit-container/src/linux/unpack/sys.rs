@@ -34,3 +34,15 @@ pub fn look_beneath(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     // SAFETY: the kernel just gave us this descriptor, and nothing else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// Reads an extended attribute of the path itself.
+#[cfg(test)]
+pub fn get_xattr(path: &Path, name: &CStr) -> io::Result<Vec<u8>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut value = vec![0; 64 * 1024];
+    // SAFETY: both strings end in NUL and live through the call; the kernel writes at most the length that it is given.
+    let got = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    value.truncate(got);
+    Ok(value)
+}

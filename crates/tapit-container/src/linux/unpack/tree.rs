@@ -216,7 +216,8 @@ impl Tree {
     }
 
     fn dress(&mut self, path: &Path, like: &Metadata) -> Result<(), Trouble> {
-        chown(path, Some(like.uid()), Some(like.gid())).map_err(|error| Trouble::at("give an owner to", path, error))?;
+        chown(path, Some(like.uid()), Some(like.gid()))
+            .map_err(|error| Trouble::at("give an owner to", path, error))?;
         set_mode(path, like.mode())?;
         let nanoseconds = u32::try_from(like.mtime_nsec()).unwrap_or(0);
         self.remember_time(path, (like.mtime(), nanoseconds));
