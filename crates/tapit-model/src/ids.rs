@@ -10,7 +10,7 @@ pub enum NameError {
     #[error("the {noun} name {name:?} has {len} characters; at most {max} are allowed")]
     TooLong { noun: &'static str, name: String, len: usize, max: usize },
     #[error(
-        "{name:?} is not a {noun} name; use lower-case letters, digits and hyphens, with a letter or digit at both ends"
+        "{name:?} is not a legal {noun} name; use lower-case letters, digits and hyphens, with a letter or digit at both ends"
     )]
     Charset { noun: &'static str, name: String },
 }

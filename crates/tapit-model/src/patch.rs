@@ -219,7 +219,7 @@ fn count(key: &str, value: &str, create: bool) -> Result<Assign<CountChange>, Re
             "{key}={value} is relative, and a new process has no count yet; give a whole number from 0 to {}",
             CountChange::MAX
         ))),
-        change => Ok(change),
+        change @ (Assign::To(_) | Assign::Clear) => Ok(change),
     }
 }
 

@@ -8,7 +8,7 @@ use tapit_model::{MemoryMib, Refusal};
 /// As given on the command line or in the environment; `None`: the default.
 #[derive(Debug, Clone, Default)]
 pub struct ServerArgs {
-    pub data_dir: Option<PathBuf>,
+    pub data_dir: PathBuf,
     pub api: Option<String>,
     pub http: Option<String>,
     pub engine: Option<String>,
@@ -51,7 +51,7 @@ impl Config {
                 )));
             }
         }
-        let data_dir = absolute(args.data_dir.unwrap_or_else(default_data_dir))?;
+        let data_dir = absolute(args.data_dir)?;
         let api = match args.api.as_deref() {
             None => ApiAddress::Unix(data_dir.join(SOCKET)),
             Some(text) => api_address(text, token.is_some())?,
@@ -77,16 +77,6 @@ impl Config {
 }
 
 const SOCKET: &str = "tapit.sock";
-
-/// `/var/lib/tapit` for root, else the user's data directory.
-pub fn default_data_dir() -> PathBuf {
-    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    match (root, std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home)) {
-        (false, Some(data)) => data.join("tapit"),
-        (true, _) | (false, None) => PathBuf::from("/var/lib/tapit"),
-    }
-}
 
 fn absolute(path: PathBuf) -> Result<PathBuf, Refusal> {
     std::path::absolute(&path).map_err(|error| Refusal::usage(format!("--data-dir {}: {error}", path.display())))
@@ -120,7 +110,7 @@ mod tests {
     use super::*;
 
     fn resolve(change: impl FnOnce(&mut ServerArgs), token: Option<&str>) -> Result<Config, String> {
-        let mut args = ServerArgs { data_dir: Some("/x".into()), ..ServerArgs::default() };
+        let mut args = ServerArgs { data_dir: "/x".into(), ..ServerArgs::default() };
         change(&mut args);
         Config::resolve(args, token.map(str::to_owned)).map_err(|refusal| refusal.message)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tapit_engine::SharedEngine;
@@ -30,6 +31,7 @@ pub struct Hub {
     pub router: RouterHandle,
     nudge: Notify,
     passes: watch::Sender<u64>,
+    closing: AtomicBool,
     snapshot: Mutex<Snapshot>,
     requests: Mutex<RequestWindows>,
     images: Mutex<BTreeMap<ImageRef, ImageProgress>>,
@@ -52,6 +54,7 @@ impl Hub {
             router,
             nudge: Notify::new(),
             passes: watch::Sender::new(0),
+            closing: AtomicBool::new(false),
             snapshot: Mutex::default(),
             requests: Mutex::default(),
             images: Mutex::default(),
@@ -75,6 +78,16 @@ impl Hub {
 
     pub fn passed(&self) {
         self.passes.send_modify(|count| *count += 1);
+    }
+
+    /// Lets whoever waits for an outcome go: the server ends.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.passed();
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     pub fn snapshot(&self) -> MutexGuard<'_, Snapshot> {

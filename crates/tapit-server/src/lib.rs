@@ -20,6 +20,6 @@ mod teardown;
 mod traffic;
 pub mod view;
 
-pub use config::{ServerArgs, default_data_dir};
+pub use config::ServerArgs;
 pub use server::run;
 pub use teardown::teardown;

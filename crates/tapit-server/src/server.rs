@@ -48,6 +48,10 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "{} is gone, but instances are there; restore it, or remove them with tapit teardown --force", path.display()
+    )]
+    LostStore { path: PathBuf },
     #[error("starting the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -61,7 +65,7 @@ pub fn run(args: ServerArgs) -> ExitCode {
     let config = match Config::resolve(args, token) {
         Ok(config) => config,
         Err(refusal) => {
-            eprintln!("error: {refusal}");
+            eprintln!("tapit: {refusal}");
             return ExitCode::from(refusal.code.exit_status());
         }
     };
@@ -69,7 +73,7 @@ pub fn run(args: ServerArgs) -> ExitCode {
     match with_runtime(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", describe(&error));
+            eprintln!("tapit: {}", describe(&error));
             let held = matches!(error, ServerError::Lock(LockError::Held { .. }));
             ExitCode::from(if held { Code::Conflict } else { Code::Failed }.exit_status())
         }
@@ -102,6 +106,8 @@ fn init_logging(format: LogFormat) {
 async fn serve(config: Config) -> Result<(), ServerError> {
     make_data_dir(&config.data_dir)?;
     let lock = DataDirLock::take(&config.data_dir)?;
+    refuse_lost_store(&config.data_dir)?;
+    empty_spool(&config.data_dir)?;
     let ledger = Ledger::open(Store::open(&store_path(&config.data_dir))?)?;
     let router = Router::bind(config.http)?;
     let http = router.local_addr();
@@ -124,6 +130,7 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     terminated().await?;
     tracing::info!("ending");
     close.send_replace(true);
+    hub.close();
     // The loop first, so that nothing is ordered any more; then the router drains what is in flight.
     let _ = reconciling.await;
     if config.ephemeral {
@@ -143,6 +150,24 @@ async fn serve(config: Config) -> Result<(), ServerError> {
 
 pub(crate) fn store_path(data_dir: &Path) -> PathBuf {
     data_dir.join("tapit.db")
+}
+
+/// Without its database a server would take every container for a stranger's and stop it.
+fn refuse_lost_store(data_dir: &Path) -> Result<(), ServerError> {
+    let instances = std::fs::read_dir(data_dir.join("instances")).is_ok_and(|mut apps| apps.next().is_some());
+    if instances && !store_path(data_dir).exists() {
+        return Err(ServerError::LostStore { path: store_path(data_dir) });
+    }
+    Ok(())
+}
+
+/// Uploads that a killed server left.
+fn empty_spool(data_dir: &Path) -> Result<(), ServerError> {
+    let path = data_dir.join("spool");
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ServerError::DataDir { path, source }),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 async fn open_engine(config: &Config, router: &Router) -> Result<SharedEngine, ServerError> {

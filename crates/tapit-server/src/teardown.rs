@@ -1,6 +1,6 @@
 //! `tapit teardown`: removes everything that a server made, whether it runs or not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,6 @@ use tapit_container::engine::{Embedded, EmbeddedConfig};
 use tapit_engine::{Engine, Traffic};
 use tapit_model::{InstanceKey, Refusal};
 
-use crate::config::default_data_dir;
 use crate::lock::{DataDirLock, LockError};
 use crate::server::{OWN_PROGRAM, ServerError, refusal, remove_data, with_runtime};
 
@@ -31,10 +30,8 @@ impl Traffic for NoTraffic {
 }
 
 /// Answers a sentence that says what was done.
-pub fn teardown(data_dir: Option<PathBuf>) -> Result<String, Refusal> {
-    let given = data_dir.unwrap_or_else(default_data_dir);
-    let dir =
-        std::path::absolute(&given).map_err(|e| Refusal::usage(format!("--data-dir {}: {e}", given.display())))?;
+pub fn teardown(given: &Path) -> Result<String, Refusal> {
+    let dir = std::path::absolute(given).map_err(|e| Refusal::usage(format!("--data-dir {}: {e}", given.display())))?;
     if !looks_like_ours(&dir) {
         return Err(Refusal::not_found(format!(
             "{} is not the data directory of a tapit server; nothing was removed",
@@ -61,7 +58,7 @@ pub fn teardown(data_dir: Option<PathBuf>) -> Result<String, Refusal> {
 
 /// A directory that a server has used holds its lock file.
 fn looks_like_ours(dir: &Path) -> bool {
-    dir.join("lock").is_file() && (dir.join("tapit.db").exists() || dir.join("network.json").exists())
+    dir.join("lock").is_file() && ["tapit.db", "network.json", "instances"].iter().any(|name| dir.join(name).exists())
 }
 
 /// Ends a running server and holds its lock from then on.
@@ -106,7 +103,7 @@ mod tests {
     fn a_directory_that_is_not_a_servers_is_left_alone() {
         let dir = tempfile::tempdir().expect("temporary directory");
         File::create(dir.path().join("precious")).expect("writable");
-        let refusal = teardown(Some(dir.path().to_owned())).expect_err("not ours");
+        let refusal = teardown(dir.path()).expect_err("not ours");
         assert!(refusal.message.contains("nothing was removed"), "{refusal}");
         assert!(dir.path().join("precious").exists());
     }

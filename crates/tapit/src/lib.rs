@@ -12,6 +12,8 @@ pub mod output;
 pub mod select;
 pub mod surroundings;
 
+use std::path::PathBuf;
+
 use tapit_model::Refusal;
 
 use commands::Stop;
@@ -25,7 +27,7 @@ pub enum Ending {
     /// Nothing: end with this exit status.
     Exit(u8),
     /// Run a server in the foreground.
-    Serve(ServerWords),
+    Serve(PathBuf, ServerWords),
     /// Remove everything that the server of this data directory ever made; it was confirmed.
     Teardown(std::path::PathBuf),
 }

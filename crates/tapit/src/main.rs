@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tapit_cli::commands::Stop;
@@ -23,8 +24,8 @@ fn main() -> ExitCode {
     }
     match with_screen(|surroundings, screen| command(arguments, surroundings, screen)) {
         Ending::Exit(status) => ExitCode::from(status),
-        Ending::Serve(words) => tapit_server::run(server_args(words)),
-        Ending::Teardown(data_dir) => match tapit_server::teardown(Some(data_dir)) {
+        Ending::Serve(data_dir, words) => tapit_server::run(server_args(data_dir, words)),
+        Ending::Teardown(data_dir) => match tapit_server::teardown(&data_dir) {
             Ok(done) => {
                 with_screen(|_, screen| screen.say(&done));
                 ExitCode::SUCCESS
@@ -55,7 +56,7 @@ fn command(arguments: Vec<OsString>, surroundings: &Surroundings, screen: &mut S
     }
 }
 
-fn server_args(words: ServerWords) -> ServerArgs {
-    let ServerWords { data_dir, api, http, engine, ephemeral, capacity_memory, log_format } = words;
+fn server_args(data_dir: PathBuf, words: ServerWords) -> ServerArgs {
+    let ServerWords { data_dir: _, api, http, engine, ephemeral, capacity_memory, log_format } = words;
     ServerArgs { data_dir, api, http, engine, ephemeral, capacity_memory, log_format }
 }

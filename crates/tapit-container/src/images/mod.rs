@@ -4,6 +4,8 @@
 //! parsed and unpacked in a helper process (`linux::unpack`); this module only decides, fetches and keeps the books. It
 //! starts no container and does not know which process uses which image: callers say what is in use.
 
+#![forbid(unsafe_code)]
+
 mod archive;
 mod books;
 mod config;

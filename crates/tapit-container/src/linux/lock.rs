@@ -35,10 +35,9 @@ pub enum Taken {
 pub struct Lock(File);
 
 impl Lock {
-    /// Tries once. Makes the file, but not the directory.
+    /// Tries once. The file must be there: a shim that comes late to a directory that is being removed must not make one.
     pub fn take(path: &Path) -> Result<Taken, LockError> {
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let file = open.map_err(|source| LockError::Open { path: path.to_owned(), source })?;
+        let file = open(OpenOptions::new().read(true).write(true), path)?;
         match fcntl(file.as_raw_fd(), FcntlArg::F_SETLK(&whole(libc::F_WRLCK))) {
             Ok(_) => Ok(Taken::Mine(Lock(file))),
             Err(Errno::EACCES | Errno::EAGAIN) => match holder_of(&file, path)? {
@@ -54,6 +53,15 @@ impl Lock {
     pub fn into_file(self) -> File {
         self.0
     }
+}
+
+/// Makes the file of a lock.
+pub fn create(path: &Path) -> Result<(), LockError> {
+    open(OpenOptions::new().write(true).create(true).truncate(false).mode(0o600), path).map(drop)
+}
+
+fn open(options: &OpenOptions, path: &Path) -> Result<File, LockError> {
+    options.open(path).map_err(|source| LockError::Open { path: path.to_owned(), source })
 }
 
 /// The process that holds the lock at `path`, if any.

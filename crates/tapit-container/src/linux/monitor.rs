@@ -21,7 +21,7 @@ use tapit_model::{Exit, Timestamp};
 
 use super::cgroup::{Leaf, LeafError};
 use super::init::SIGNALLED;
-use super::log_writer::{LogWriter, Lines};
+use super::log_writer::{Lines, LogWriter};
 use super::oom::OomEvents;
 use super::pidfd::PidFd;
 use crate::instance::{FileError, InstanceDir, Order, Record, Stream};

@@ -114,7 +114,9 @@ impl Rootfs {
         mount(Some("overlay"), &target, Some("overlay"), flags, Some(options.as_str()))
             .map_err(|source| RootfsError::Mount { path: target.clone(), source })?;
         let opened = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&target);
-        opened.map(|file| Self { dir: file.into() }).map_err(|source| RootfsError::Open { path: target.clone(), source })
+        opened
+            .map(|file| Self { dir: file.into() })
+            .map_err(|source| RootfsError::Open { path: target.clone(), source })
     }
 
     fn root(&self) -> BorrowedFd<'_> {

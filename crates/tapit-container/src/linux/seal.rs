@@ -56,8 +56,7 @@ fn clone_own_mount() -> Result<OwnedFd, Errno> {
 }
 
 fn protect(mount: &OwnedFd) -> Result<(), Errno> {
-    let attributes =
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the descriptor is open, the empty path with AT_EMPTY_PATH names it, and the structure is passed with its
     // own size and outlives the call, which only reads it.
     let set = unsafe {

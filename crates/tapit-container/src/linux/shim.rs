@@ -226,7 +226,8 @@ impl Pipes {
         for fd in [&stdout, &stderr] {
             fchown(fd.as_raw_fd(), Some(Uid::from_raw(identity.uid)), None)?;
         }
-        let stdin = File::open("/dev/null").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        let stdin =
+            File::open("/dev/null").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
         let outputs = Outputs { stdout: stdout_read, stderr: stderr_read, status: status_read };
         Ok(Self { stdin, stdout, stderr, status, outputs })
     }

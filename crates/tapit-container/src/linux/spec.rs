@@ -161,10 +161,8 @@ fn resources(order: &Order, host: &Host) -> Result<LinuxResources, OciSpecError>
     let memory = LinuxMemoryBuilder::default().limit(signed(limits.memory_bytes));
     // Memory and swap together: equal to the memory means no swap.
     let memory = if host.accounts_swap { memory.swap(signed(limits.memory_bytes)) } else { memory };
-    let cpu = LinuxCpuBuilder::default()
-        .shares(limits.cpu_shares)
-        .period(PERIOD_USEC)
-        .quota(signed(limits.quota_usec()));
+    let cpu =
+        LinuxCpuBuilder::default().shares(limits.cpu_shares).period(PERIOD_USEC).quota(signed(limits.quota_usec()));
     let resources = LinuxResourcesBuilder::default()
         .memory(memory.build()?)
         .cpu(cpu.build()?)

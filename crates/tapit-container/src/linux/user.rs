@@ -128,8 +128,12 @@ mod tests {
     const GROUP: &str = "root:x:0:\nstaff:x:50:app,bare\nwheel:x:51:bare\nbig:x:99999999999:app\napp:x:1001:\n";
 
     fn check(user: &str, expected: Result<(u32, u32, &[u32], &str), UserError>) {
-        let expected =
-            expected.map(|(uid, gid, groups, home)| Identity { uid, gid, groups: groups.to_vec(), home: home.to_owned() });
+        let expected = expected.map(|(uid, gid, groups, home)| Identity {
+            uid,
+            gid,
+            groups: groups.to_vec(),
+            home: home.to_owned(),
+        });
         assert_eq!(resolve(user, PASSWD, GROUP), expected, "{user:?}");
     }
 

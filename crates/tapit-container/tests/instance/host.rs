@@ -11,18 +11,16 @@ use tapit_container::instance::{
     EtcFiles, InstanceDir, LaunchError, LogBounds, Order, Running, StopSignal, WaitOutcome, launch,
 };
 use tapit_container::linux::cgroup::{CgroupPath, Root};
-use tapit_model::{
-    AppName, CpuMillis, Exit, InstanceId, InstanceKey, InstanceKind, MemoryMib, ProcessName, Size,
-};
+use tapit_model::{AppName, CpuMillis, Exit, InstanceId, InstanceKey, InstanceKind, MemoryMib, ProcessName, Size};
 
 pub const EXE: &str = env!("CARGO_BIN_EXE_tapit-container-child");
 
 /// Longer than anything here takes; reached only by a test that fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-const APPLETS: [&str; 24] = [
-    "cat", "chmod", "dd", "echo", "false", "grep", "head", "hostname", "id", "ip", "kill", "ls", "mkdir", "mknod", "ps",
-    "pwd", "readlink", "seq", "sh", "sleep", "tail", "touch", "true", "yes",
+const APPLETS: [&str; 25] = [
+    "cat", "chmod", "dd", "echo", "false", "grep", "head", "hostname", "id", "ip", "kill", "ls", "mkdir", "mknod",
+    "nc", "ps", "pwd", "readlink", "seq", "sh", "sleep", "tail", "touch", "true", "yes",
 ];
 
 pub struct Host {

@@ -170,8 +170,7 @@ impl Engine for Fake {
 
     async fn log_tail(&self, instance: &InstanceKey, lines: usize) -> Result<Vec<String>, EngineError> {
         let mut machine = self.machine();
-        let member =
-            machine.member_mut(instance).ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?;
+        let member = machine.member_mut(instance).ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?;
         let log = &member.script.log;
         Ok(log[log.len().saturating_sub(lines)..].to_vec())
     }
@@ -213,9 +212,7 @@ impl Engine for Fake {
 
 fn enter(machine: &mut Machine, target: ProcessTarget) {
     let last_serial = machine.serials.get(&target.key).copied().unwrap_or(0);
-    let process = machine
-        .processes
-        .entry(target.key.clone())
-        .or_insert_with(|| Process { last_serial, ..Process::default() });
+    let process =
+        machine.processes.entry(target.key.clone()).or_insert_with(|| Process { last_serial, ..Process::default() });
     process.target = Some(target);
 }

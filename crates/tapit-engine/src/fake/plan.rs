@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 
 use tapit_model::{
-    Blocked, BlockedCode, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState,
-    Moment, ProcessKey, ReasonCode,
+    Blocked, BlockedCode, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, Moment,
+    ProcessKey, ReasonCode,
 };
 
 use super::machine::{Machine, Member, Place, stamp};
@@ -22,6 +22,8 @@ struct Gap {
     slot: u32,
     formation: Formation,
     place: Place,
+    /// Every instance of its kind serves: one of them may make room.
+    all_serve: bool,
 }
 
 fn wanted(formation: &Formation, kind: InstanceKind) -> usize {
@@ -49,7 +51,12 @@ fn retire_old(members: &mut [Member], to: (InstanceKind, &Formation), now: Momen
 }
 
 /// Those that serve nobody go first, then the newest.
-fn drop_surplus(members: &mut [Member], to: (InstanceKind, &Formation), now: Moment, serves: &impl Fn(&Member) -> bool) {
+fn drop_surplus(
+    members: &mut [Member],
+    to: (InstanceKind, &Formation),
+    now: Moment,
+    serves: &impl Fn(&Member) -> bool,
+) {
     let (kind, formation) = to;
     let new = |m: &&mut Member| m.seen.kind == kind && m.is_live() && m.seen.generation == formation.generation;
     let mut new: Vec<_> = members.iter_mut().filter(new).collect();
@@ -120,9 +127,10 @@ impl Machine {
             let taken: Vec<u32> = new.map(|member| member.slot).collect();
             let surge = if live.len() > taken.len() { (wanted / 4).max(1) } else { 0 };
             let missing = wanted.saturating_sub(taken.len()).min((wanted + surge).saturating_sub(live.len()));
+            let all_serve = live.iter().all(|member| serves(member));
             for slot in (0..).filter(|slot| !taken.contains(slot)).take(missing) {
                 let place = process.places.get(&(formation.generation, kind, slot)).copied().unwrap_or_default();
-                gaps.push(Gap { key: key.clone(), kind, slot, formation: formation.clone(), place });
+                gaps.push(Gap { key: key.clone(), kind, slot, formation: formation.clone(), place, all_serve });
             }
         }
         self.resize(key, &formation);
@@ -205,10 +213,12 @@ impl Machine {
         let now = self.now;
         let Some(process) = self.processes.get_mut(&gap.key) else { return };
         let of_kind = |m: &&Member| m.seen.kind == gap.kind && m.holds_memory();
-        let all_serve = process.members.iter().filter(of_kind).all(|m| m.seen.state == InstanceState::Healthy);
+        let at_rest = process.members.iter().filter(of_kind).all(|m| m.seen.state == InstanceState::Healthy);
         let count = process.members.iter().filter(of_kind).count();
-        let old = |m: &&mut Member| m.seen.kind == gap.kind && m.is_live() && m.seen.generation != gap.formation.generation;
-        if all_serve
+        let old =
+            |m: &&mut Member| m.seen.kind == gap.kind && m.is_live() && m.seen.generation != gap.formation.generation;
+        if gap.all_serve
+            && at_rest
             && count > 1
             && let Some(oldest) = process.members.iter_mut().filter(old).min_by_key(|member| member.serial)
         {
@@ -224,10 +234,9 @@ impl Machine {
         process.last_serial = serial;
         self.serials.insert(gap.key.clone(), serial);
         let before = |m: &&Member| {
-            !m.is_live()
-                && (m.seen.generation, m.seen.kind, m.slot) == (gap.formation.generation, gap.kind, gap.slot)
+            !m.is_live() && (m.seen.generation, m.seen.kind, m.slot) == (gap.formation.generation, gap.kind, gap.slot)
         };
-        let last_exit = process.members.iter().filter(before).next_back().and_then(|member| member.seen.last_exit);
+        let last_exit = process.members.iter().rfind(before).and_then(|member| member.seen.last_exit);
         let seen = InstanceObserved {
             id: InstanceId::of_serial(&gap.key.process, serial),
             kind: gap.kind,

@@ -106,11 +106,10 @@ impl Shelf {
     /// `None`: the image is not held any more, so nothing can be started from it.
     pub fn script(&self, digest: &Digest) -> Option<Script> {
         let entries = self.entries();
-        let found = entries.values().find_map(|entry| match entry {
+        entries.values().find_map(|entry| match entry {
             Entry::Held(pinned, script) if pinned.digest == *digest => Some(script.clone()),
             Entry::Held(..) | Entry::Faulty(_) => None,
-        });
-        found
+        })
     }
 
     fn forget(&self, unwanted: impl Fn(&ImageRef, &PinnedImage) -> bool) -> Vec<String> {

@@ -1,18 +1,15 @@
-//! The embedded engine: hears of ends, checks health, plans with the real `plan_host` and carries the plan out.
+//! The embedded engine: plans with the real `plan_host` and carries the plan out.
 //!
 //! Every step of an action is written before it takes effect, and the server may die between the two.
 
-use tapit_model::{Exit, Moment, Presence, ProcessKey, ReasonCode};
+use tapit_model::{Moment, Presence, ProcessKey, ReasonCode};
 
 use super::behaviour::Behaviour;
-use super::machine::{Container, End, Record};
+use super::machine::{Container, Record};
 use super::observe::reason;
 use super::server::backend_id;
 use super::{Sim, check};
-use crate::host::{Action, Ended, HostInputs, HostPlan, InstanceFacts, Phase, ProcessInputs, StartOrder, plan_host};
-
-/// Health checks that fail for this long make an instance unhealthy.
-pub(super) const VERDICT_MILLIS: u64 = 3_000;
+use crate::host::{Action, HostInputs, HostPlan, InstanceFacts, Phase, ProcessInputs, StartOrder, plan_host};
 
 /// A plan is followed by the next at once as long as there is something to do; more rounds than this are a fault.
 const ROUNDS: usize = 50;
@@ -215,7 +212,7 @@ impl Sim {
         }
     }
 
-    fn send_sigterm(&mut self, key: &ProcessKey, serial: u64) {
+    pub(super) fn send_sigterm(&mut self, key: &ProcessKey, serial: u64) {
         let now = self.now;
         if let Some(container) = self.machine.containers.get_mut(&(key.clone(), serial)) {
             container.was_told_to_stop = true;
@@ -237,109 +234,6 @@ impl Sim {
                 container.ends_by(now.plus_millis(2), 137);
             }
         }
-    }
-
-    /// Enters ends that nobody ordered with their reason, and the others with that of their order.
-    fn hear_of_ends(&mut self) {
-        let heard = |container: &Container| container.end.filter(|end| end.heard_at <= self.now);
-        let ended: Vec<(ProcessKey, u64, End)> = self
-            .machine
-            .containers
-            .iter()
-            .filter_map(|((key, serial), container)| Some((key.clone(), *serial, heard(container)?)))
-            .collect();
-        for (key, serial, end) in ended {
-            let why = if end.status == 0 { ReasonCode::Completed } else { ReasonCode::Crashed };
-            self.end(&key, serial, why, Some(end.status));
-        }
-    }
-
-    fn end(&mut self, key: &ProcessKey, serial: u64, unordered: ReasonCode, status: Option<i32>) {
-        let (now, at) = (self.now, self.wall());
-        let Some(record) = self.machine.record(key, serial) else { return };
-        let why = match record.facts.phase {
-            Phase::Stopped { .. } => return,
-            Phase::Draining { why, .. } | Phase::Stopping { why, .. } => why,
-            Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } => unordered,
-        };
-        let healthy_for = record.healthy_since.map(|since| now.since(since));
-        record.facts.phase = Phase::Stopped { at: now, ended: Ended { why, healthy_for } };
-        record.failing_since = None;
-        record.reason = Some(reason(why));
-        record.exit = status.map(|code| Exit { code: Some(code), signal: None, oom: false, at });
-        let id = backend_id(key, &record.facts.id);
-        if let Some(server) = &mut self.server {
-            server.router.withdraw(&id);
-            server.router.hang_up(&id);
-        }
-        self.note(format!("{id} ended: {why:?}, status {status:?}"));
-    }
-
-    fn check_health(&mut self) {
-        let (now, mut notes) = (self.now, Vec::new());
-        for (key, records) in &mut self.machine.records {
-            for (serial, record) in records {
-                let Some(container) = self.machine.containers.get(&(key.clone(), *serial)) else { continue };
-                let answers = container.answers(now);
-                let before = record.facts.phase;
-                record.failing_since = (!answers).then(|| record.failing_since.unwrap_or(now));
-                match before {
-                    Phase::Starting { .. } if answers => {
-                        record.healthy_since = Some(now);
-                        record.facts.phase = Phase::Healthy { since: now };
-                    }
-                    Phase::Unhealthy { .. } if answers => record.facts.phase = Phase::Healthy { since: now },
-                    Phase::Healthy { .. } if record.failing_since.is_some_and(|t| now.since(t) >= VERDICT_MILLIS) => {
-                        record.facts.phase = Phase::Unhealthy { since: now };
-                    }
-                    Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } => {}
-                    Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Stopped { .. } => {
-                        record.failing_since = None;
-                    }
-                }
-                if record.facts.phase != before {
-                    notes.push(format!("{key} {} is {:?}", record.facts.id, record.facts.phase));
-                }
-            }
-        }
-        notes.into_iter().for_each(|line| self.note(line));
-    }
-
-    /// Takes over what an earlier server left. A signal that was written may not have been sent, so it is sent again.
-    pub(super) fn adopt(&mut self) {
-        let keys: Vec<(ProcessKey, u64)> = self
-            .machine
-            .records
-            .iter()
-            .flat_map(|(key, records)| records.keys().map(|serial| (key.clone(), *serial)))
-            .collect();
-        for (key, serial) in keys {
-            let container = self.machine.containers.get(&(key.clone(), serial)).map(|container| container.end);
-            let Some(record) = self.machine.record(&key, serial).filter(|record| !record.is_stopped()) else {
-                continue;
-            };
-            record.facts.outgrown = false;
-            record.failing_since = None;
-            match (container, record.facts.phase) {
-                (Some(Some(end)), _) => {
-                    let why = if end.status == 0 { ReasonCode::Completed } else { ReasonCode::Crashed };
-                    self.end(&key, serial, why, Some(end.status));
-                }
-                (Some(None), Phase::Stopping { since, why, .. }) => {
-                    record.facts.phase = Phase::Stopping { since, why, killed: false };
-                    self.send_sigterm(&key, serial);
-                }
-                (Some(None), _) => {}
-                (None, _) if self.rebooted => self.end(&key, serial, ReasonCode::Lost, None),
-                (None, _) => {
-                    self.note(format!("{key} {serial} was never started"));
-                    if let Some(records) = self.machine.records.get_mut(&key) {
-                        records.remove(&serial);
-                    }
-                }
-            }
-        }
-        self.rebooted = false;
     }
 }
 

@@ -143,7 +143,7 @@ impl Machine {
         for record in self.records.values().flat_map(BTreeMap::values) {
             // The third failed check in a row is the verdict.
             if let Some(since) = record.failing_since {
-                consider(since.plus_millis(super::engine::VERDICT_MILLIS));
+                consider(since.plus_millis(super::watch::VERDICT_MILLIS));
             }
         }
         next

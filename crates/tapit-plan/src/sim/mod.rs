@@ -17,6 +17,7 @@ mod router;
 mod server;
 mod settled;
 mod user;
+mod watch;
 mod weather;
 
 use tapit_model::{MemoryMib, Moment, World};

@@ -181,11 +181,14 @@ impl Sim {
         let now = self.now;
         let due: Vec<ImageRef> = server.pulls.iter().filter(|(_, at)| **at <= now).map(|(i, _)| i.clone()).collect();
         for image in due {
-            match Behaviour::of(&image) {
-                Behaviour::Missing => self.pull_failed(&image, true),
-                Behaviour::Flaky if !self.calm && self.rng.percent(60) => self.pull_failed(&image, false),
-                _ if !self.calm && self.rng.percent(5) => self.pull_failed(&image, false),
-                _ => self.pulled(&image)?,
+            let behaviour = Behaviour::of(&image);
+            let trouble = if behaviour == Behaviour::Flaky { 60 } else { 5 };
+            if behaviour == Behaviour::Missing {
+                self.pull_failed(&image, true);
+            } else if !self.calm && self.rng.percent(trouble) {
+                self.pull_failed(&image, false);
+            } else {
+                self.pulled(&image)?;
             }
         }
         Ok(())

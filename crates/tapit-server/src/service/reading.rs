@@ -122,7 +122,7 @@ pub async fn settled(
     loop {
         passes.mark_unchanged();
         let progress = progress(hub, app, process, Revision(revision));
-        if progress.settled {
+        if progress.settled || hub.is_closing() {
             return progress;
         }
         match tokio::time::timeout_at(end, passes.changed()).await {

@@ -54,8 +54,8 @@ pub fn perform(invocation: Invocation, surroundings: &Surroundings, screen: &mut
         Action::Server(words) => {
             let mut words = words.with_environment(surroundings)?;
             // Said outright, so that a server and its clients cannot differ about the default.
-            words.data_dir = Some(data_dir(words.data_dir, surroundings)?);
-            return Ok(Ending::Serve(words));
+            let data_dir = data_dir(words.data_dir.take(), surroundings)?;
+            return Ok(Ending::Serve(data_dir, words));
         }
         Action::Teardown { data_dir: typed } => {
             let data_dir = data_dir(typed, surroundings)?;
