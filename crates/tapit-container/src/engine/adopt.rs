@@ -17,7 +17,7 @@ use super::life::Life;
 use super::shared::Shared;
 use super::state::{Instance, reason_of_exit};
 use super::{clock, health, serials, start, watch};
-use crate::instance::{Adopted, InstanceDir, Order, Running, Stored};
+use crate::instance::{Adopted, InstanceDir, Order, Running, Signal, Stored};
 
 struct Found {
     key: ProcessKey,
@@ -60,18 +60,36 @@ fn enter(
     for Found { key, instance } in found {
         let process = state.processes.entry(key.clone()).or_default();
         if process.target.is_none() {
+            process.last_serial = serials::last(&shared.process_dir(&key));
             left_over.push((key.clone(), instance.key.id.clone()));
             let presence = Presence::Absent;
             process.target = Some(ProcessTarget { key: key.clone(), revision: Revision(0), presence });
         }
         process.last_serial = process.last_serial.max(instance.serial);
         if let Some(running) = &instance.running {
+            tell_again(&instance, running);
             watched.push((key.clone(), instance.key.id.clone(), Arc::clone(running)));
         }
         process.instances.insert(instance.serial, instance);
     }
     state.adopted = true;
     (watched, left_over)
+}
+
+/// The earlier server may have died between writing down that it tells the instance to stop and doing so.
+fn tell_again(instance: &Instance, running: &Running) {
+    let signal = match instance.life.phase {
+        Phase::Stopping { killed: true, .. } => Signal::Kill,
+        Phase::Stopping { killed: false, .. } => Signal::Stop,
+        Phase::Starting { .. }
+        | Phase::Healthy { .. }
+        | Phase::Unhealthy { .. }
+        | Phase::Draining { .. }
+        | Phase::Stopped { .. } => return,
+    };
+    if let Err(error) = running.signal(signal) {
+        tracing::warn!(instance = %instance.key, error = %start::describe(&error), "stopping an instance");
+    }
 }
 
 /// Reads `D/instances/APP/PROCESS/SERIAL`. What does not have such a name is not ours and is left alone.
@@ -145,7 +163,9 @@ fn take_over(shared: &Shared, key: &ProcessKey, serial: u64) -> Option<Instance>
         shared.addresses().reserve(ip);
     }
     let instance = instance(key, order, life, running);
-    shared.record(key, &instance);
+    if let Err(error) = instance.life.write(dir.path()) {
+        tracing::error!(instance = %instance.key, error = %start::describe(&error), "recording an instance");
+    }
     Some(instance)
 }
 

@@ -10,7 +10,7 @@ use super::clock;
 use super::shared::Shared;
 use super::start;
 use super::state::reason_of_order;
-use crate::instance::Signal;
+use crate::instance::{ResizeError, Running, Signal};
 
 pub fn execute(shared: &Arc<Shared>, key: &ProcessKey, action: Action) {
     match action {
@@ -26,40 +26,42 @@ pub fn execute(shared: &Arc<Shared>, key: &ProcessKey, action: Action) {
 pub fn drain(shared: &Shared, key: &ProcessKey, id: &InstanceId, why: ReasonCode) {
     let since = clock::moment();
     let withdrawn = shared.update(key, id, |instance| {
+        // It may have ended, or been told to drain, since that was decided. An end is for good.
+        if !instance.is_live() {
+            return None;
+        }
         // A failed health check has said why in its own words already.
         if !(why == ReasonCode::Unhealthy && instance.life.reason.is_some()) {
             instance.life.reason = Some(reason_of_order(why));
         }
         instance.life.phase = Phase::Draining { since, why };
-        instance.key.clone()
+        Some(instance.key.clone())
     });
-    if let Some(instance) = withdrawn {
+    if let Some(instance) = withdrawn.flatten() {
         shared.traffic.withdraw(&instance);
     }
 }
 
-fn terminate(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
+pub fn terminate(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
     let since = clock::moment();
     let running = shared.update(key, id, |instance| {
-        if let Phase::Draining { why, .. } = instance.life.phase {
-            instance.life.phase = Phase::Stopping { since, why, killed: false };
-        }
+        let Phase::Draining { why, .. } = instance.life.phase else { return None };
+        instance.life.phase = Phase::Stopping { since, why, killed: false };
         instance.running.clone()
     });
     // One that is still being made is signalled by its launch, which looks at the phase when it is done.
-    if let Some(Some(running)) = running {
+    if let Some(running) = running.flatten() {
         signal(id, running.signal(Signal::Stop));
     }
 }
 
-fn kill(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
+pub fn kill(shared: &Shared, key: &ProcessKey, id: &InstanceId) {
     let running = shared.update(key, id, |instance| {
-        if let Phase::Stopping { since, why, .. } = instance.life.phase {
-            instance.life.phase = Phase::Stopping { since, why, killed: true };
-        }
+        let Phase::Stopping { since, why, .. } = instance.life.phase else { return None };
+        instance.life.phase = Phase::Stopping { since, why, killed: true };
         instance.running.clone()
     });
-    if let Some(Some(running)) = running {
+    if let Some(running) = running.flatten() {
         signal(id, running.signal(Signal::Kill));
     }
 }
@@ -73,23 +75,35 @@ fn signal(id: &InstanceId, result: Result<(), crate::instance::SignalError>) {
 
 /// The size counts as applied from now on; where it cannot be, the instance is marked as outgrown and gets its old one.
 pub fn resize(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, size: Size) {
-    let changed = shared.update(key, id, |instance| {
-        let old = std::mem::replace(&mut instance.life.size, size);
-        instance.running.clone().map(|running| (running, old))
+    let running = shared.update(key, id, |instance| {
+        instance.life.size = size;
+        instance.running.clone()
     });
-    if let Some(Some((running, old))) = changed {
-        let (shared, key, id) = (Arc::clone(shared), key.clone(), id.clone());
-        // Lowering a limit lets the kernel reclaim, which takes as long as it takes.
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = running.resize(size) {
-                tracing::warn!(instance = %id, error = &error as &dyn std::error::Error, "resizing in place; it will be replaced");
-                shared.update(&key, &id, |instance| {
-                    instance.life.size = old;
-                    instance.outgrown = true;
-                });
+    // One that is still being made is resized by its launch, which looks at the size when it is done.
+    let Some(running) = running.flatten() else { return };
+    let (shared, key, id) = (Arc::clone(shared), key.clone(), id.clone());
+    // Lowering a limit lets the kernel reclaim, which takes as long as it takes.
+    tokio::task::spawn_blocking(move || {
+        // Resizes that overlap may come to the container in any order, so each goes on until the last word is in force.
+        while let Some(size) = shared.state().instance_mut(&key, &id).map(|instance| instance.life.size)
+            && size != running.size()
+        {
+            match running.resize(size) {
+                Ok(()) => {}
+                Err(ResizeError::Ended) => return,
+                Err(error) => return outgrown(&shared, &key, &id, &running, &error),
             }
-        });
-    }
+        }
+    });
+}
+
+fn outgrown(shared: &Shared, key: &ProcessKey, id: &InstanceId, running: &Running, error: &ResizeError) {
+    let error: &dyn std::error::Error = error;
+    tracing::warn!(instance = %id, error, "resizing in place; it will be replaced");
+    shared.update(key, id, |instance| {
+        instance.life.size = running.size();
+        instance.outgrown = true;
+    });
 }
 
 fn forget(shared: &Shared, key: &ProcessKey, id: &InstanceId) {

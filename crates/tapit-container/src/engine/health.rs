@@ -28,8 +28,9 @@ const FAILURES: u32 = 3;
 
 /// Checks in a task of its own that ends with the instance's phase.
 pub fn spawn(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId) {
+    let tasks = Arc::clone(shared);
     let (shared, key, id) = (Arc::clone(shared), key.clone(), id.clone());
-    tokio::spawn(async move {
+    tasks.tasks.spawn(async move {
         let mut failures = 0;
         let mut pause = FIRST_PAUSE;
         while let Some((phase, check, ip)) = subject(&shared, &key, &id) {

@@ -16,6 +16,7 @@ mod serials;
 mod shared;
 mod start;
 mod state;
+mod tasks;
 mod teardown;
 mod usage;
 mod watch;
@@ -66,8 +67,14 @@ impl Embedded {
         Ok(Arc::new(engine))
     }
 
-    fn actor(&self) -> Option<JoinHandle<()>> {
-        self.actor.lock().unwrap_or_else(PoisonError::into_inner).take()
+    async fn stop_planning(&self) {
+        self.shared.state().closing = true;
+        let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(actor) = actor {
+            actor.abort();
+            // Aborted is what it is to be.
+            let _ = actor.await;
+        }
     }
 }
 
@@ -85,12 +92,11 @@ impl Engine for Embedded {
     }
 
     async fn apply(&self, target: ProcessTarget) -> Result<Applied, EngineError> {
+        // Read before the lock is taken: the disk may be slow. Serials only grow, and only while the process is known.
+        let last_serial = serials::last(&self.shared.process_dir(&target.key));
         let mut state = self.shared.state();
-        let last_serial = || serials::last(&self.shared.process_dir(&target.key));
-        let process = state
-            .processes
-            .entry(target.key.clone())
-            .or_insert_with(|| ProcessState { last_serial: last_serial(), ..ProcessState::default() });
+        let process = state.processes.entry(target.key.clone()).or_insert_with(ProcessState::default);
+        process.last_serial = process.last_serial.max(last_serial);
         if process.target.as_ref().is_some_and(|held| held.revision > target.revision) {
             return Ok(Applied::Stale);
         }
@@ -98,8 +104,6 @@ impl Engine for Embedded {
             // What did not fit the last size may fit this one.
             process.instances.values_mut().for_each(|instance| instance.outgrown = false);
         }
-        process.blocked.clear();
-        process.failure = None;
         process.target = Some(target);
         drop(state);
         self.shared.changed();
@@ -176,16 +180,12 @@ impl Engine for Embedded {
     }
 
     async fn close(&self) {
-        self.shared.state().closing = true;
-        if let Some(actor) = self.actor() {
-            actor.abort();
-            // Aborted is what it is to be.
-            let _ = actor.await;
-        }
+        self.stop_planning().await;
+        self.shared.tasks.close().await;
     }
 
     async fn teardown(&self) -> Result<(), EngineError> {
-        self.close().await;
+        self.stop_planning().await;
         teardown::teardown(&self.shared).await
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use super::clock;
 use super::serials::Serials;
 use super::state::{HostState, Instance, TrafficFacts};
+use super::tasks::Tasks;
 use crate::images::ImageStore;
 use crate::instance::InstanceDir;
 use crate::linux::cgroup;
@@ -31,7 +32,10 @@ pub struct Shared {
     pub boot_id: String,
     pub addresses: Mutex<AddressPool>,
     pub launches: Semaphore,
+    pub tasks: Tasks,
     serials: Serials,
+    /// Held while a life is written; taken before the state, never while it is held.
+    recording: Mutex<()>,
     state: Mutex<HostState>,
     wake: Notify,
     changes: watch::Sender<u64>,
@@ -60,7 +64,9 @@ impl Shared {
             traffic,
             boot_id: clock::boot_id(),
             launches: Semaphore::new(LAUNCHES),
+            tasks: Tasks::default(),
             serials: Serials::default(),
+            recording: Mutex::default(),
             state: Mutex::new(state),
             wake: Notify::new(),
             changes: watch::Sender::new(0),
@@ -115,26 +121,33 @@ impl Shared {
     /// Changes an instance under the lock, writes its life, and tells. Returns what `change` returns, `None` when the
     /// instance is gone.
     pub fn update<T>(&self, key: &ProcessKey, id: &InstanceId, change: impl FnOnce(&mut Instance) -> T) -> Option<T> {
-        let result = {
+        let (result, changed) = {
             let mut state = self.state();
             let instance = state.instance_mut(key, id)?;
             let before = instance.life.clone();
             let result = change(instance);
-            if instance.life != before {
-                self.record(key, instance);
-            }
-            result
+            (result, instance.life != before)
         };
+        if changed {
+            self.record(key, id);
+        }
         self.changed();
         Some(result)
     }
 
-    /// Writes the life of an instance to its directory. A failure (disk full) is told and not fatal: the file is only
-    /// needed by the next server, which judges an instance without it by its process alone.
-    pub fn record(&self, key: &ProcessKey, instance: &Instance) {
-        let dir = self.instance_dir(key, instance.serial);
-        if let Err(error) = instance.life.write(dir.path()) {
-            tracing::error!(instance = %instance.key, error = &error as &dyn std::error::Error, "recording an instance");
+    /// Writes the life of an instance to its directory, as it is at the moment of writing: of two that write at once, the
+    /// later one writes the newer life. The disk is not waited for under the lock of the state. A failure (disk full) is
+    /// told and not fatal: the file is only needed by the next server.
+    pub fn record(&self, key: &ProcessKey, id: &InstanceId) {
+        let _recording = self.recording.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let found = self.state().instance_mut(key, id).map(|instance| (instance.serial, instance.life.clone()));
+        let Some((serial, life)) = found else { return };
+        let dir = self.instance_dir(key, serial);
+        // One that still waits for its turn to be made has no directory; its launch records it.
+        if dir.path().exists()
+            && let Err(error) = life.write(dir.path())
+        {
+            tracing::error!(instance = %id, error = &error as &dyn std::error::Error, "recording an instance");
         }
     }
 
@@ -154,9 +167,13 @@ impl Shared {
         let mut told = false;
         for verdict in plan.verdicts {
             if let Some(process) = state.processes.get_mut(&verdict.key) {
-                told |= process.blocked != verdict.blocked || process.failure != verdict.failure;
+                let planned = process.target.as_ref().map(|target| target.revision);
+                told |= process.blocked != verdict.blocked
+                    || process.failure != verdict.failure
+                    || process.planned != planned;
                 process.blocked = verdict.blocked;
                 process.failure = verdict.failure;
+                process.planned = planned;
             }
         }
         let draining =

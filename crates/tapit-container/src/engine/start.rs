@@ -13,10 +13,16 @@ use crate::instance::{self, Running, Signal};
 /// Enters the instance into the state at once and makes its container in a task of its own.
 pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
     let Some(formation) = enter(shared, key, &order) else { return };
+    let tasks = Arc::clone(shared);
     let (shared, key) = (Arc::clone(shared), key.clone());
-    tokio::spawn(async move {
+    tasks.tasks.spawn(async move {
         // The semaphore is never closed, so the permit always comes.
         let _permit = shared.launches.acquire().await;
+        if !shared.state().instance_mut(&key, &order.id).is_some_and(|instance| instance.is_live()) {
+            // Told to stop before its turn came: nothing was made, so nothing need be stopped.
+            let text = "not wanted any more before it was made".to_owned();
+            return stopped(&shared, &key, &order.id, None, Reason { code: ReasonCode::StartFailed, text });
+        }
         match launch(&shared, &key, &order, &formation).await {
             Ok(running) => launched(&shared, &key, &order.id, running),
             Err(text) => failed(&shared, &key, &order, text),
@@ -26,13 +32,14 @@ pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
 
 /// Adds the instance in phase `Starting`. Answers the formation it belongs to, `None` when that is gone.
 fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Formation> {
-    let ip = shared.addresses().take();
     let mut state = shared.state();
     let process = state.processes.get_mut(key)?;
     let formation = match &process.target.as_ref()?.presence {
-        Presence::Present(formation) => (**formation).clone(),
-        Presence::Absent => return None,
+        // The target may have changed since the plan: made from another formation it would be an impostor.
+        Presence::Present(formation) if formation.generation == order.generation => (**formation).clone(),
+        Presence::Present(_) | Presence::Absent => return None,
     };
+    let ip = shared.addresses().take();
     let place = |other: &&Instance| {
         other.is_stopped()
             && other.generation == order.generation
@@ -80,20 +87,18 @@ async fn launch(
     let ip = shared.state().instance_mut(key, &start.id).and_then(|instance| instance.ip);
     let ip = ip.ok_or("no free address is left in the server's network; delete instances that are not needed")?;
     let dir = shared.instance_dir(key, start.serial);
-    let image = shared.images.load(&formation.image.digest).await.map_err(|e| describe(&e))?;
-    let order = order::order(shared, key, &order::Parts { start, formation, image: &image, ip })?;
     let record = {
         let (shared, key, start, dir) = (Arc::clone(shared), key.clone(), start.clone(), dir.clone());
         tokio::task::spawn_blocking(move || -> Result<(), String> {
             shared.remember_serial(&key, start.serial).map_err(|e| format!("recording its serial: {e}"))?;
             dir.create().map_err(|e| describe(&e))?;
-            if let Some(instance) = shared.state().instance_mut(&key, &start.id) {
-                shared.record(&key, instance);
-            }
+            shared.record(&key, &start.id);
             Ok(())
         })
     };
     record.await.map_err(|e| format!("recording it: {e}"))??;
+    let image = shared.images.load(&formation.image.digest).await.map_err(|e| describe(&e))?;
+    let order = order::order(shared, key, &order::Parts { start, formation, image: &image, ip })?;
     instance::launch(&shared.exe, &dir, &order).await.map_err(|e| describe(&e))
 }
 
@@ -136,6 +141,10 @@ pub fn stopped(shared: &Shared, key: &ProcessKey, id: &InstanceId, exit: Option<
     let now = clock::moment();
     let at = clock::timestamp();
     let gone = shared.update(key, id, |instance| {
+        if instance.is_stopped() {
+            // Its address may be somebody else's by now.
+            return None;
+        }
         let ordered = match instance.life.phase {
             Phase::Draining { why, .. } | Phase::Stopping { why, .. } => Some(why),
             Phase::Starting { .. } | Phase::Healthy { .. } | Phase::Unhealthy { .. } | Phase::Stopped { .. } => None,
@@ -149,9 +158,9 @@ pub fn stopped(shared: &Shared, key: &ProcessKey, id: &InstanceId, exit: Option<
         instance.life.stopped_at = Some(at);
         instance.life.exit = exit;
         instance.running = None;
-        (instance.key.clone(), instance.ip)
+        Some((instance.key.clone(), instance.ip))
     });
-    if let Some((instance, ip)) = gone {
+    if let Some((instance, ip)) = gone.flatten() {
         shared.traffic.withdraw(&instance);
         if let Some(ip) = ip {
             shared.addresses().free(ip);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tapit_model::{
     Blocked, Check, Exit, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment,
-    ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode,
+    ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode, Revision,
 };
 use tapit_plan::host::{FailureVerdict, HostInputs, InstanceFacts, Phase, ProcessInputs};
 
@@ -39,6 +39,11 @@ impl Instance {
             Phase::Stopping { .. } => InstanceState::Stopping,
             Phase::Stopped { .. } => InstanceState::Stopped,
         }
+    }
+
+    /// Wanted so far: not on its way out.
+    pub fn is_live(&self) -> bool {
+        self.state().is_live()
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -86,6 +91,8 @@ pub struct ProcessState {
     pub last_serial: u64,
     pub blocked: Vec<Blocked>,
     pub failure: Option<FailureVerdict>,
+    /// Of the target that the verdicts above are about; `None` before the first plan.
+    pub planned: Option<Revision>,
 }
 
 pub struct HostState {
@@ -145,7 +152,7 @@ impl HostState {
 
     pub fn observe(&self, now: Moment) -> Vec<ProcessObserved> {
         let observed = self.processes.iter().filter_map(|(key, process)| {
-            let target = process.target.as_ref()?;
+            process.target.as_ref()?;
             let failure = process.failure.as_ref().and_then(|verdict| {
                 let instance = process.instances.values().find(|instance| instance.key.id == verdict.id)?;
                 Some(tapit_model::Failure {
@@ -159,7 +166,9 @@ impl HostState {
             });
             Some(ProcessObserved {
                 key: key.clone(),
-                revision: target.revision,
+                // Not that of a target which nobody has planned for yet: what is blocked and what failed would be
+                // taken for news of it.
+                revision: process.planned.unwrap_or_default(),
                 instances: process.instances.values().map(Instance::observed).collect(),
                 blocked: process.blocked.clone(),
                 failure,

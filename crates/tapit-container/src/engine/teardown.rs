@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep};
 
 use super::shared::Shared;
 use super::{adopt, execute};
-use crate::instance::Signal;
 
 /// From SIGTERM to SIGKILL when everything goes.
 const GRACE: Duration = Duration::from_secs(10);
@@ -28,11 +27,13 @@ pub async fn teardown(shared: &Arc<Shared>) -> Result<(), EngineError> {
         execute::drain(shared, key, &instance.id, ReasonCode::Deleted);
     }
     until(DRAIN, || live.iter().all(|(_, instance)| shared.traffic.in_flight(instance) == 0)).await;
-    signal_all(shared, Signal::Stop);
+    live.iter().for_each(|(key, instance)| execute::terminate(shared, key, &instance.id));
     if !until(GRACE, || live_count(shared) == 0).await {
-        signal_all(shared, Signal::Kill);
+        live.iter().for_each(|(key, instance)| execute::kill(shared, key, &instance.id));
         until(AFTER_KILL, || live_count(shared) == 0).await;
     }
+    // What still hangs is ended with its directory; nobody may make anything there meanwhile.
+    shared.tasks.close().await;
     let shared = Arc::clone(shared);
     let removed = tokio::task::spawn_blocking(move || remove_everything(&shared)).await;
     removed.map_err(|error| EngineError::act("removing what the engine made", error))?
@@ -49,17 +50,6 @@ fn live(shared: &Shared) -> Vec<(ProcessKey, InstanceKey)> {
 
 fn live_count(shared: &Shared) -> usize {
     live(shared).len()
-}
-
-fn signal_all(shared: &Shared, signal: Signal) {
-    let state = shared.state();
-    for instance in state.processes.values().flat_map(|process| process.instances.values()) {
-        if let Some(running) = &instance.running
-            && let Err(error) = running.signal(signal)
-        {
-            tracing::warn!(instance = %instance.key, error = &error as &dyn std::error::Error, "stopping an instance");
-        }
-    }
 }
 
 /// Whether it came true in time.

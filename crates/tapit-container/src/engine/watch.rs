@@ -10,8 +10,9 @@ use super::state::reason_of_exit;
 use crate::instance::{Running, WaitOutcome};
 
 pub fn spawn(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, running: Arc<Running>) {
+    let tasks = Arc::clone(shared);
     let (shared, key, id) = (Arc::clone(shared), key.clone(), id.clone());
-    tokio::spawn(async move {
+    tasks.tasks.spawn(async move {
         let (exit, reason) = match running.wait_exit().await {
             WaitOutcome::Exited(exit) => (Some(exit), reason_of_exit(&exit)),
             WaitOutcome::Lost(text) => (None, Reason { code: ReasonCode::Lost, text }),

@@ -1,10 +1,10 @@
 //! An instance's directory: what was ordered, what runs, how it ended, what it wrote.
 //!
 //! ```text
-//! order.json   before anything is made          lock        held by the shim, then the monitor
-//! record.json  before its own code runs         shim.log    what the shim and the monitor complain of
-//! exit.json    after its end                    log, log.1  its output
-//! rootfs upper work bundle state                the container's files while it is there
+//! order.json       before anything is made     lock        held by the shim, then the monitor
+//! order.done.json  the same, once released     shim.log    what the shim and the monitor complain of
+//! record.json      before its own code runs    log, log.1  its output
+//! exit.json        after its end               rootfs upper work bundle state: its files while it is there
 //! ```
 //!
 //! A directory may have been left in any state by a server, shim or monitor that was killed; all reading here expects so.
@@ -20,11 +20,17 @@ use nix::poll::PollTimeout;
 use tapit_model::Exit;
 
 use super::files::{self, FileError, Stored};
-use super::{LogLine, Order, Record, Running, log};
+use super::{LogLine, Order, PROTOCOL, Record, Running, log};
 use crate::linux::cgroup::{Leaf, LeafError};
 use crate::linux::lock::{self, Lock, LockError, Taken};
+use crate::linux::makers::{self, MakersError};
 use crate::linux::pidfd::{self, PidFd};
 use crate::linux::tree::{self, TreeError};
+
+const ORDER: &str = "order.json";
+/// An order that was released must not be carried out by a shim that comes late; its text is still needed.
+const DONE: &str = "order.done.json";
+pub(crate) const LOCK: &str = "lock";
 
 /// How long a monitor may take from the exit record to its own end before it is killed.
 const FINISHING: Duration = Duration::from_secs(8);
@@ -36,8 +42,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub enum DirError {
     #[error("making the directory {path}")]
     Make { path: PathBuf, source: io::Error },
-    #[error("removing {path}")]
-    Remove { path: PathBuf, source: io::Error },
+    #[error("taking back the order {path}")]
+    Retire { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
@@ -46,6 +52,8 @@ pub enum DirError {
     Held { path: PathBuf, pid: i32 },
     #[error("looking at process {pid}")]
     Process { pid: i32, source: Errno },
+    #[error(transparent)]
+    Makers(#[from] MakersError),
     #[error("removing its cgroup")]
     Cgroup(#[from] LeafError),
     /// What it may have left behind cannot be known from an order that cannot be read.
@@ -81,11 +89,20 @@ impl InstanceDir {
     /// Makes it, with the directories above it. Only root may look inside: orders hold secrets.
     pub fn create(&self) -> Result<(), DirError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        made.map_err(|source| DirError::Make { path: self.path.clone(), source })
+        made.map_err(|source| DirError::Make { path: self.path.clone(), source })?;
+        Ok(lock::create(&self.file(LOCK))?)
     }
 
     pub fn order(&self) -> Stored<Order> {
-        files::read_json(&self.file("order.json"))
+        match self.pending_order() {
+            Stored::Missing => files::read_json(&self.file(DONE)),
+            pending => pending,
+        }
+    }
+
+    /// The order, if it is still to be carried out or being carried out.
+    pub(crate) fn pending_order(&self) -> Stored<Order> {
+        files::read_json(&self.file(ORDER))
     }
 
     pub fn record(&self) -> Stored<Record> {
@@ -97,7 +114,7 @@ impl InstanceDir {
     }
 
     pub fn write_order(&self, order: &Order) -> Result<(), FileError> {
-        files::write_json(&self.file("order.json"), order)
+        files::write_json(&self.file(ORDER), order)
     }
 
     pub(crate) fn write_record(&self, record: &Record) -> Result<(), FileError> {
@@ -127,21 +144,20 @@ impl InstanceDir {
             }
             Stored::Corrupt(text) => return self.lost(&format!("its record is unreadable: {text}")),
         };
-        if record.boot_id != pidfd::boot_id() {
-            return match self.ended() {
-                Some(ended) => Ok(ended),
-                None => self.lost("the host was restarted"),
-            };
-        }
-        // The monitor is looked at first and the exit record after: it writes that one before it ends.
         let pid = record.monitor.pid;
-        let monitor = PidFd::of(record.monitor).map_err(|source| DirError::Process { pid, source })?;
+        let same_boot = record.boot_id == pidfd::boot_id();
+        let monitor = if same_boot { PidFd::of(record.monitor) } else { Ok(None) };
+        // Whether the monitor lives is looked at before the exit record, which it writes before it ends.
+        let alive = monitor.map_err(|source| DirError::Process { pid, source })?.filter(PidFd::is_alive);
         if let Some(ended) = self.ended() {
             return Ok(ended);
         }
-        let Some(monitor) = monitor.filter(PidFd::is_alive) else {
-            return self.lost("its monitor is gone");
+        let Some(monitor) = alive else {
+            return self.lost(if same_boot { "its monitor is gone" } else { "the host was restarted" });
         };
+        if record.protocol != PROTOCOL {
+            return self.lost("it was started by a version of this program that is not understood");
+        }
         match self.order() {
             Stored::Found(order) => Running::new(self.clone(), order, record, monitor)
                 .map(Adopted::Alive)
@@ -156,20 +172,55 @@ impl InstanceDir {
     }
 
     fn lost(&self, why: &str) -> Result<Adopted, DirError> {
-        self.release()?;
-        Ok(Adopted::Lost(why.to_owned()))
+        match self.release() {
+            // What was recorded has been killed; there is no more to be known.
+            Ok(()) | Err(DirError::Order(_)) => Ok(Adopted::Lost(why.to_owned())),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends whatever still runs of it and removes its cgroup and its files, except the order, how it ended and its log.
     ///
     /// Idempotent, right for a directory in any state, and safe at any time: a shim that is still starting the container
-    /// is ended first. Blocks, at worst for some twenty seconds.
+    /// is ended first, and one that comes later finds no order any more. Blocks, at worst for some twenty seconds.
     pub fn release(&self) -> Result<(), DirError> {
         if !self.path.exists() {
             return Ok(());
         }
         let lock = self.own()?;
-        self.kill_unmonitored()?;
+        let cleared = self.clear();
+        drop(lock);
+        cleared
+    }
+
+    /// Removes all of it, log included. Idempotent.
+    pub fn remove(&self) -> Result<(), DirError> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        let lock = self.own()?;
+        match self.clear() {
+            // An unreadable order is no reason to keep the directory for ever: its processes were killed by their record,
+            // and a cgroup that is left below the server's own goes with that one.
+            Ok(()) | Err(DirError::Order(_)) => {}
+            Err(error) => return Err(error),
+        }
+        tree::remove(&self.path)?;
+        drop(lock);
+        Ok(())
+    }
+
+    /// The work of `release`, for the owner of the lock.
+    fn clear(&self) -> Result<(), DirError> {
+        match fs::rename(self.file(ORDER), self.file(DONE)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(DirError::Retire { path: self.file(ORDER), source }),
+        }
+        match self.record() {
+            Stored::Found(record) => kill_recorded(&record)?,
+            Stored::Missing | Stored::Corrupt(_) => makers::kill(&self.path)?,
+        }
         match self.order() {
             Stored::Found(order) => {
                 let leaf = Leaf::new(&order.cgroup)?;
@@ -183,26 +234,14 @@ impl InstanceDir {
         for name in ["rootfs", "upper", "work", "bundle", "state"] {
             tree::remove(&self.file(name))?;
         }
-        drop(lock);
-        Ok(())
-    }
-
-    /// Removes all of it, log included. Idempotent.
-    pub fn remove(&self) -> Result<(), DirError> {
-        match self.release() {
-            // An unreadable order is no reason to keep the directory for ever: its processes were killed by their record,
-            // and a cgroup that is left below the server's own goes with that one.
-            Ok(()) | Err(DirError::Order(_)) => {}
-            Err(error) => return Err(error),
-        }
-        tree::remove(&self.path)?;
         Ok(())
     }
 
     /// Takes the directory over from the shim or monitor that owns it. One that has written the exit record is about to
     /// end by itself; any other is killed.
     fn own(&self) -> Result<Lock, DirError> {
-        let path = self.file("lock");
+        let path = self.file(LOCK);
+        lock::create(&path)?;
         let deadline = Instant::now() + FINISHING + DYING;
         let patient_until = Instant::now() + FINISHING;
         loop {
@@ -229,7 +268,7 @@ impl InstanceDir {
             Err(Errno::ESRCH | Errno::EINVAL) => return Ok(()),
             Err(source) => return Err(failed(source)),
         };
-        if lock::holder(&self.file("lock"))? == Some(pid) {
+        if lock::holder(&self.file(LOCK))? == Some(pid) {
             match pidfd.signal(libc::SIGKILL) {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(source) => return Err(failed(source)),
@@ -237,23 +276,20 @@ impl InstanceDir {
         }
         Ok(())
     }
+}
 
-    /// Kills a recorded container whose monitor is gone, also where its order, and so its cgroup, is not known.
-    fn kill_unmonitored(&self) -> Result<(), DirError> {
-        let Some(record) = self.record().found().filter(|record| record.boot_id == pidfd::boot_id()) else {
-            return Ok(());
-        };
-        let pid = record.init.pid;
-        let Some(init) = PidFd::of(record.init).map_err(|source| DirError::Process { pid, source })? else {
-            return Ok(());
-        };
-        match init.signal(libc::SIGKILL) {
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(source) => return Err(DirError::Process { pid, source }),
-        }
-        // Whether it is gone is seen by its cgroup being empty; a zombie that its new parent never waits for is no matter.
-        let millis = u16::try_from(DYING.as_millis()).unwrap_or(u16::MAX);
-        init.wait(PollTimeout::from(millis));
-        Ok(())
+/// Kills a container whose monitor is gone, also where its order, and so its cgroup, is not known.
+fn kill_recorded(record: &Record) -> Result<(), DirError> {
+    let failed = |source| DirError::Process { pid: record.init.pid, source };
+    if record.boot_id != pidfd::boot_id() {
+        return Ok(());
     }
+    let Some(init) = PidFd::of(record.init).map_err(failed)? else { return Ok(()) };
+    match init.signal(libc::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(source) => return Err(failed(source)),
+    }
+    // Whether it is gone is seen by its cgroup being empty; a zombie that its new parent never waits for is no matter.
+    init.wait(PollTimeout::from(u16::try_from(DYING.as_millis()).unwrap_or(u16::MAX)));
+    Ok(())
 }

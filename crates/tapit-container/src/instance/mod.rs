@@ -13,6 +13,7 @@ mod record;
 mod running;
 mod signal;
 
+pub(crate) use dir::LOCK;
 pub use dir::{Adopted, DirError, InstanceDir};
 pub use files::{FileError, Stored};
 pub use launch::{Answer, Fault, LaunchError, launch};

@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub(crate) mod lock;
+pub(crate) mod makers;
 pub mod net;
 pub(crate) mod pidfd;
 pub(crate) mod tree;

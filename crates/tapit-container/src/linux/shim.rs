@@ -38,7 +38,7 @@ use super::net::{self, NetError};
 use super::rootfs::{Rootfs, RootfsError};
 use super::user::{self, Identity, UserError};
 use super::{pidfd, spec, verbs};
-use crate::instance::{Answer, Fault, FileError, InstanceDir, Order, PROTOCOL, Record, Stored};
+use crate::instance::{Answer, Fault, FileError, InstanceDir, LOCK, Order, PROTOCOL, Record, Stored};
 
 #[derive(Debug, thiserror::Error)]
 enum ShimError {
@@ -146,13 +146,13 @@ fn answer(answer: &Answer) {
 fn make(dir: &Path) -> Result<Infallible, ShimError> {
     let path = std::path::absolute(dir).map_err(|source| ShimError::Make { path: dir.to_owned(), source })?;
     let dir = InstanceDir::new(path);
-    let lock = match Lock::take(&dir.file("lock"))? {
+    let lock = match Lock::take(&dir.file(LOCK))? {
         Taken::Mine(lock) => lock.into_file(),
         Taken::HeldBy(pid) => return Err(ShimError::Busy(pid)),
     };
-    let order = match dir.order() {
+    let order = match dir.pending_order() {
         Stored::Found(order) => order,
-        Stored::Missing => return Err(ShimError::Order("it is missing".to_owned())),
+        Stored::Missing => return Err(ShimError::Order("it is missing, or was taken back".to_owned())),
         Stored::Corrupt(text) => return Err(ShimError::Order(text)),
     };
     isolate()?;

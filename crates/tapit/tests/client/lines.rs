@@ -144,13 +144,13 @@ fn the_server_takes_each_setting_from_its_flag_or_its_variable() {
         .with("TAPIT_CAPACITY_MEMORY", "2")
         .with("TAPIT_LOG_FORMAT", "json")
         .run("tapit server");
-    assert!(matches!(&typed.ending, Ending::Serve(words) if words.ephemeral && words.http.is_some()), "{typed:?}");
+    assert!(matches!(&typed.ending, Ending::Serve(_, words) if words.ephemeral && words.http.is_some()), "{typed:?}");
     assert_eq!(typed.ending, from_environment.ending);
     let both = User::script()
         .with("TAPIT_DATA_DIR", "/d")
         .with("TAPIT_HTTP", "127.0.0.1:9")
         .run("tapit server --http 127.0.0.1:8");
-    assert!(matches!(&both.ending, Ending::Serve(words) if words.http.as_deref() == Some("127.0.0.1:8")), "{both:?}");
+    assert!(matches!(&both.ending, Ending::Serve(_, words) if words.http.as_deref() == Some("127.0.0.1:8")), "{both:?}");
 }
 
 #[test]

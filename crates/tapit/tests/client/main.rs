@@ -2,6 +2,7 @@
 
 mod completion;
 mod conversation;
+mod docs;
 mod help;
 mod lines;
 mod reference;

@@ -19,7 +19,7 @@ impl Run {
     pub fn status(&self) -> u8 {
         match &self.ending {
             Ending::Exit(status) => *status,
-            other @ (Ending::Serve(_) | Ending::Teardown(_)) => panic!("no exit status: {other:?}\n{}", self.err),
+            other @ (Ending::Serve(..) | Ending::Teardown(_)) => panic!("no exit status: {other:?}\n{}", self.err),
         }
     }
 }

@@ -5,4 +5,14 @@
 
 mod harness;
 
+mod changes;
 mod counts;
+mod failures;
+mod images;
+mod leftovers;
+mod page;
+mod reading;
+mod recovery;
+mod registry;
+mod spot;
+mod wrong;

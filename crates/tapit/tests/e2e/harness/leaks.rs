@@ -2,7 +2,10 @@
 //! whatever else runs here do not matter.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::nft;
 
@@ -18,7 +21,8 @@ pub fn found(tag: &str, data: &Path) -> Vec<String> {
     let mut found = Vec::new();
     found.extend(data.exists().then(|| format!("files: {}", data.display())));
     found.extend(processes(data));
-    found.extend(cgroups(Path::new("/sys/fs/cgroup"), tag, 4));
+    let groups = groups(Path::new("/sys/fs/cgroup"), tag, 4);
+    found.extend(groups.iter().map(|path| format!("cgroup {}", path.display())));
     found.extend(links(tag));
     found.extend(nft::has_table_with(&format!("tapit-{tag}")).then(|| format!("an nftables table tapit-{tag}")));
     found
@@ -50,15 +54,16 @@ fn processes(data: &Path) -> Vec<String> {
     .collect()
 }
 
-fn cgroups(directory: &Path, tag: &str, depth: usize) -> Vec<String> {
+/// The server's own group in each hierarchy.
+fn groups(directory: &Path, tag: &str, depth: usize) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let look = |entry: fs::DirEntry| {
         let path = entry.path();
         if entry.file_name().to_string_lossy().contains(tag) {
-            return vec![format!("cgroup {}", path.display())];
+            return vec![path];
         }
-        if depth == 0 { Vec::new() } else { cgroups(&path, tag, depth - 1) }
+        if depth == 0 { Vec::new() } else { groups(&path, tag, depth - 1) }
     };
     directories.flat_map(look).collect()
 }
@@ -67,4 +72,29 @@ fn links(tag: &str) -> Vec<String> {
     let entries = fs::read_dir("/sys/class/net").expect("/sys/class/net").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.contains(tag)).map(|name| format!("interface {name}")).collect()
+}
+
+/// How many containers there are by the count of their cgroups.
+pub fn containers(tag: &str) -> usize {
+    let children = |directory: &PathBuf| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).count()
+    };
+    groups(Path::new("/sys/fs/cgroup"), tag, 4).iter().map(children).max().unwrap_or(0)
+}
+
+/// Kills process 1 of a container from outside.
+#[track_caller]
+pub fn kill_init(tag: &str, container: &str) {
+    let group = groups(Path::new("/sys/fs/cgroup"), tag, 4).into_iter().map(|group| group.join(container));
+    let group = group.clone().find(|group| group.is_dir()).unwrap_or_else(|| panic!("{container} has no cgroup"));
+    let pids = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
+    // A process tells its number in each namespace, the innermost last.
+    let is_init = |pid: &&str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        numbers.split_whitespace().count() > 1 && numbers.split_whitespace().next_back() == Some("1")
+    };
+    let pid = pids.lines().find(is_init).unwrap_or_else(|| panic!("{container} has no process 1 among {pids:?}"));
+    kill(Pid::from_raw(pid.parse().expect("a pid")), Signal::SIGKILL).expect("it can be killed");
 }

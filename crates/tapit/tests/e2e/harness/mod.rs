@@ -12,7 +12,6 @@ pub mod views;
 
 use std::time::{Duration, Instant};
 
-pub use cli::Answer;
 pub use load::Load;
 pub use server::Server;
 
