@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tapit_engine::EngineError;
 use tapit_model::{
-    Blocked, Change, Event, InstanceKey, ProcessKey, ProcessObserved, ProcessTarget, Rollout, RolloutState, Route,
-    World,
+    Blocked, Change, Event, InstanceKey, InstanceObserved, ProcessKey, ProcessObserved, ProcessTarget, Rollout,
+    RolloutState, Route, World,
 };
 use tapit_plan::app::{self, AppInputs, AppPlan, Prepare};
 use tapit_store::StoreError;
@@ -21,8 +21,9 @@ use crate::{clock, execute, prepare, traffic};
 
 /// Between passes without any wake-up.
 const IDLE: Duration = Duration::from_secs(30);
-/// A storm of wake-ups is answered once per pause.
-const PAUSE: Duration = Duration::from_millis(2);
+/// A storm of wake-ups is answered once per pause, which is as long as the pass was: at most half of a cpu goes into it.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// After a pass that failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// How many lines of a failed instance's log are kept with its rollout.
@@ -46,6 +47,7 @@ pub fn initial_targets(world: &World) -> Vec<ProcessTarget> {
 pub async fn run(hub: Arc<Hub>, mut closing: watch::Receiver<bool>) {
     let mut engine = hub.engine.changes();
     loop {
+        let began = Instant::now();
         let wait = match pass(&hub).await {
             Ok(()) => IDLE,
             Err(error) => {
@@ -53,13 +55,14 @@ pub async fn run(hub: Arc<Hub>, mut closing: watch::Receiver<bool>) {
                 RETRY
             }
         };
+        let pause = began.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         tokio::select! {
             () = hub.nudged() => {}
             Ok(()) = engine.changed() => {}
             () = tokio::time::sleep(wait) => {}
             _ = closing.wait_for(|closing| *closing) => return,
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -97,7 +100,7 @@ async fn pass(hub: &Arc<Hub>) -> Result<(), ReconcileError> {
         }
     }
     publish(hub, std::mem::take(&mut planned.routes));
-    remember(hub, observed, std::mem::take(&mut planned.blocked))?;
+    remember(hub, observed, std::mem::take(&mut planned.blocked));
     count_requests(hub, &world);
     if planned.changes.is_empty() {
         execute::apply(hub, planned.targets).await?;
@@ -125,11 +128,7 @@ fn publish(hub: &Hub, routes: Vec<Route>) {
 }
 
 /// Keeps what was seen, with an event for each change since the last pass.
-fn remember(
-    hub: &Hub,
-    observed: Vec<ProcessObserved>,
-    blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
-) -> Result<(), ReconcileError> {
+fn remember(hub: &Hub, observed: Vec<ProcessObserved>, blocked: BTreeMap<ProcessKey, Vec<Blocked>>) {
     let now = clock::now();
     let before = hub.snapshot().clone();
     for process in &observed {
@@ -138,15 +137,21 @@ fn remember(
         let reasons = blocked.get(&process.key).map_or(&[][..], Vec::as_slice);
         events.extend(app::narrate_blocked(&process.key, before.blocked(&process.key), reasons, now));
         if earlier != process.instances || !events.is_empty() {
-            hub.ledger.observe(&process.key, &process.instances, &events)?;
+            record(hub, &process.key, &process.instances, &events);
         }
     }
     for gone in before.observed.iter().filter(|old| observed.iter().all(|new| new.key != old.key)) {
         let events = app::narrate(&gone.key, &gone.instances, &[], now);
-        hub.ledger.observe(&gone.key, &[], &events)?;
+        record(hub, &gone.key, &[], &events);
     }
     *hub.snapshot() = before.next(observed, blocked, now);
-    Ok(())
+}
+
+/// A full disk costs the log its lines, never the app its instances: what was seen is acted on all the same.
+fn record(hub: &Hub, key: &ProcessKey, seen: &[InstanceObserved], events: &[Event]) {
+    if let Err(error) = hub.ledger.observe(key, seen, events) {
+        tracing::error!(process = %key, error = &error as &dyn std::error::Error, "recording what was seen");
+    }
 }
 
 fn count_requests(hub: &Hub, world: &World) {

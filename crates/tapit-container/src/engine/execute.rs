@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use tapit_model::{InstanceId, ProcessKey, ReasonCode, Size};
+use tapit_model::{InstanceId, ProcessKey, Reason, ReasonCode, Size};
 use tapit_plan::host::{Action, Phase};
 
 use super::clock;
+use super::health::NOT_YET;
 use super::shared::Shared;
 use super::start;
 use super::state::reason_of_order;
@@ -31,9 +32,13 @@ pub fn drain(shared: &Shared, key: &ProcessKey, id: &InstanceId, why: ReasonCode
             return None;
         }
         // A failed health check has said why in its own words already.
-        if !(why == ReasonCode::Unhealthy && instance.life.reason.is_some()) {
-            instance.life.reason = Some(reason_of_order(why));
-        }
+        instance.life.reason = match instance.life.reason.take() {
+            Some(Reason { text, .. }) if why == ReasonCode::Unhealthy => {
+                let text = text.strip_prefix(NOT_YET).unwrap_or(&text).to_owned();
+                Some(Reason { code: why, text })
+            }
+            Some(_) | None => Some(reason_of_order(why)),
+        };
         instance.life.phase = Phase::Draining { since, why };
         Some(instance.key.clone())
     });

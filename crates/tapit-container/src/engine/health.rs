@@ -26,6 +26,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Failed checks in a row that make a healthy instance unhealthy.
 const FAILURES: u32 = 3;
 
+/// Before the last failure of an instance that is still starting.
+pub const NOT_YET: &str = "not healthy yet: ";
+
 /// Checks in a task of its own that ends with the instance's phase.
 pub fn spawn(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId) {
     let tasks = Arc::clone(shared);
@@ -94,7 +97,7 @@ fn note(shared: &Shared, key: &ProcessKey, id: &InstanceId, text: String) {
     if let Some(instance) = shared.state().instance_mut(key, id)
         && matches!(instance.life.phase, Phase::Starting { .. })
     {
-        instance.life.reason = Some(Reason { code: ReasonCode::Starting, text: format!("not healthy yet: {text}") });
+        instance.life.reason = Some(Reason { code: ReasonCode::Starting, text: format!("{NOT_YET}{text}") });
     }
 }
 

@@ -85,9 +85,10 @@ fn remove_everything(shared: &Shared) -> Result<(), EngineError> {
     }
     keep(shared.cgroup.remove().map_err(|e| EngineError::act("removing the cgroups", e)));
     keep(shared.net.remove().map_err(|e| EngineError::act("removing the network", e)));
-    keep(
-        std::fs::remove_dir_all(&shared.dir)
-            .map_err(|e| EngineError::act(format!("removing {}", shared.dir.display()), e)),
-    );
+    keep(match std::fs::remove_dir_all(&shared.dir) {
+        // Torn down before.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|e| EngineError::act(format!("removing {}", shared.dir.display()), e)),
+    });
     first
 }

@@ -62,6 +62,7 @@ pub enum DirError {
 }
 
 /// What became of an instance that an earlier server has left.
+#[expect(clippy::large_enum_variant, reason = "made once per instance and taken apart at once")]
 pub enum Adopted {
     Alive(Running),
     Exited(Exit),

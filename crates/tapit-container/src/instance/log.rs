@@ -123,7 +123,7 @@ mod tests {
         for wanted in [0, 1, 3, 4, 500, 1003, 1004, 2003] {
             let found = tail(dir.path(), wanted);
             let expected: Vec<_> =
-                (2003 - wanted..2003).map(|n| LogLine::parse(line(n).trim_end().as_bytes())).collect();
+                (2003 - wanted..2003).map(|n| LogLine::parse(line(n).trim_end_matches('\n').as_bytes())).collect();
             assert_eq!(found, expected, "{wanted}");
         }
         assert_eq!(tail(dir.path(), usize::MAX).len(), 2003);

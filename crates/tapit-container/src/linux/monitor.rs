@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 use tapit_model::{Exit, Timestamp};
 
 use super::cgroup::{Leaf, LeafError};
@@ -79,8 +77,7 @@ fn watch(dir: &Path, fds: &[OsString]) -> Result<(), MonitorError> {
     let leaf = Leaf::new(&order.cgroup)?;
     let mut monitor = Monitor::new(&dir, &order, &record, leaf, stdout, stderr)?;
     monitor.follow()?;
-    let how = waitpid(Pid::from_raw(record.init.pid), Some(WaitPidFlag::__WALL))
-        .map_err(|source| MonitorError::Wait { source })?;
+    let how = reap(record.init.pid).map_err(|source| MonitorError::Wait { source })?;
     monitor.drain();
     // A group that vanished has counted nothing.
     let oom = monitor.leaf.oom_kills().unwrap_or(0) > 0;
@@ -267,19 +264,33 @@ fn program_status(mut pipe: File) -> Option<i32> {
     pipe.read_exact(&mut bytes).ok().map(|()| i32::from_ne_bytes(bytes))
 }
 
-/// How the container ended: as its program did, or as its process 1 when that was killed first.
-fn ending(init: WaitStatus, program: Option<i32>, oom: bool) -> Exit {
-    let program = program.and_then(|status| WaitStatus::from_raw(Pid::from_raw(1), status).ok());
-    let (code, signal) = match program.unwrap_or(init) {
-        WaitStatus::Exited(_, code) => (Some(code), None),
-        WaitStatus::Signaled(_, signal, _) => (Some(SIGNALLED + signal as i32), Some(signal as i32)),
-        WaitStatus::Stopped(..)
-        | WaitStatus::PtraceEvent(..)
-        | WaitStatus::PtraceSyscall(_)
-        | WaitStatus::Continued(_)
-        | WaitStatus::StillAlive => (None, None),
+/// How the container ended: as its program did, or as its process 1 when that was killed first. Both are wait statuses;
+/// they are taken apart here because real-time signals have no name in the libraries.
+fn ending(init: i32, program: Option<i32>, oom: bool) -> Exit {
+    let status = program.unwrap_or(init);
+    let (code, signal) = if libc::WIFEXITED(status) {
+        (Some(libc::WEXITSTATUS(status)), None)
+    } else if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        (Some(SIGNALLED + signal), Some(signal))
+    } else {
+        (None, None)
     };
     Exit { code, signal, oom, at: now() }
+}
+
+/// Waits for our child; answers its wait status.
+fn reap(pid: i32) -> Result<i32, Errno> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the call fills in `status`, which lives here.
+        let reaped = Errno::result(unsafe { libc::waitpid(pid, &mut status, libc::__WALL) });
+        match reaped {
+            Ok(_) => return Ok(status),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 fn record_exit(dir: &InstanceDir, exit: &Exit) -> Result<(), FileError> {
@@ -301,23 +312,19 @@ fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use nix::sys::signal::Signal;
-
     use super::*;
 
     #[test]
     fn the_end_of_the_program_counts_and_else_that_of_process_1() {
-        let init = Pid::from_raw(7);
-        let check = |how, program, expected| {
-            let exit = ending(how, program, false);
+        let check = |init, program, expected| {
+            let exit = ending(init, program, false);
             assert_eq!((exit.code, exit.signal), expected);
         };
-        check(WaitStatus::Exited(init, 3), Some(3 << 8), (Some(3), None));
-        check(WaitStatus::Exited(init, 143), Some(15), (Some(143), Some(15)));
-        check(WaitStatus::Exited(init, 143), Some(143 << 8), (Some(143), None));
-        check(WaitStatus::Signaled(init, Signal::SIGKILL, false), None, (Some(137), Some(9)));
-        check(WaitStatus::Exited(init, 1), None, (Some(1), None));
-        // A real-time signal has no name here.
-        check(WaitStatus::Exited(init, 163), Some(35), (Some(163), Some(35)));
+        check(3 << 8, Some(3 << 8), (Some(3), None));
+        check(143 << 8, Some(15), (Some(143), Some(15)));
+        check(143 << 8, Some(143 << 8), (Some(143), None));
+        check(9, None, (Some(137), Some(9)));
+        check(1 << 8, None, (Some(1), None));
+        check(163 << 8, Some(35), (Some(163), Some(35)));
     }
 }

@@ -113,6 +113,7 @@ async fn the_server_and_the_monitor_stay_as_they_were() {
     let environment = fs::read(monitor.join("environ")).expect("reads");
     assert_eq!((threads, environment.len()), (1, 0));
     let rollup = fs::read_to_string(monitor.join("smaps_rollup")).expect("reads");
-    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("is there").trim();
-    println!("a monitor takes {pss}");
+    let shown: Vec<_> =
+        rollup.lines().filter(|line| line.starts_with("Pss:") || line.starts_with("Private_Dirty:")).collect();
+    println!("a monitor takes {shown:?}");
 }

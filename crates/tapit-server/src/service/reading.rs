@@ -15,6 +15,8 @@ use crate::snapshot::Snapshot;
 use crate::traffic;
 use crate::view::{self, Context, Sight};
 
+/// A failure is reported once it has lasted this long.
+const CONFIRM: Duration = Duration::from_millis(500);
 /// How many events `show` holds.
 const EVENTS_SHOWN: u32 = 10;
 
@@ -119,14 +121,21 @@ pub async fn settled(
 ) -> Progress {
     let end = tokio::time::Instant::now() + wait;
     let mut passes = hub.passes();
+    let mut failed_since: Option<tokio::time::Instant> = None;
     loop {
         passes.mark_unchanged();
         let progress = progress(hub, app, process, Revision(revision));
-        if progress.settled || hub.is_closing() {
+        let now = tokio::time::Instant::now();
+        // Between the end of one instance and the start of the next there is a moment in which nothing moves.
+        failed_since = if progress.settled && !progress.ok { failed_since.or(Some(now)) } else { None };
+        let sure = failed_since.is_none_or(|since| now >= since + CONFIRM);
+        if progress.settled && sure || hub.is_closing() {
             return progress;
         }
+        let end = failed_since.map_or(end, |since| since + CONFIRM);
         match tokio::time::timeout_at(end, passes.changed()).await {
             Ok(Ok(())) => {}
+            Err(_) if failed_since.is_some() => {}
             Ok(Err(_)) | Err(_) => return progress,
         }
     }

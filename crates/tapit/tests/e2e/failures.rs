@@ -81,7 +81,7 @@ fn an_instance_that_was_killed_is_replaced() {
     let newest = instances(&shown, &["healthy"]).find(|one| !before.contains(&id(one))).expect("a new one");
     assert_eq!(newest["last_exit"]["signal"], 9, "it says how its predecessor ended: {newest}");
     let events = server.tapit("events name=default -o json").exits(0).stdout;
-    assert!(events.contains(&victim) && events.contains("signal 9"), "{events}");
+    assert!(events.contains(&format!("{victim} stopped")) && events.contains("crashed"), "{events}");
 }
 
 #[test]
