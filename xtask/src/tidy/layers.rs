@@ -61,7 +61,7 @@ fn manifest(file: &SourceFile) -> Result<Vec<Finding>, TidyError> {
     let owner = file.owner().unwrap_or_default();
     let Some(layer) = LAYERS.iter().find(|layer| layer.owner == owner) else {
         let advice = format!("{owner} has no row; say in xtask/src/tidy/layers.rs what it may depend on");
-        return Ok(vec![finding(file, &owner.to_owned(), advice)]);
+        return Ok(vec![finding(file, owner, advice)]);
     };
     let dependencies = dependencies(&parsed);
     Ok(dependencies.iter().filter_map(|name| Some(finding(file, name, verdict(layer, name)?))).collect())

@@ -103,7 +103,8 @@ fn unfinished(file: &SourceFile) -> Vec<Finding> {
 
 /// `engine.apply(`, also where the call is broken into lines.
 fn engine_orders(file: &SourceFile, code: &str) -> Vec<Finding> {
-    if !file.is_source() || file.path == EXECUTOR {
+    // The suite that every engine must pass is nothing but orders.
+    if !file.is_source() || file.path == EXECUTOR || in_crate(file, &["tapit-engine"]) {
         return Vec::new();
     }
     let orders = code.match_indices(".apply(").filter(|(at, _)| code[..*at].trim_end().ends_with("engine"));

@@ -37,7 +37,7 @@ pub struct Registry {
     pause: Duration,
 }
 
-/// What a reference stands for now.
+/// What a reference stands for at present.
 pub struct Resolved {
     /// Of the document that the reference names, index or manifest.
     pub digest: Digest,

@@ -74,8 +74,7 @@ fn watch(dir: &Path, fds: &[OsString]) -> Result<(), MonitorError> {
     let [stdout, stderr, status] = inherited(fds)?;
     let order = dir.order().found().ok_or(MonitorError::Order)?;
     let record = dir.record().found().ok_or(MonitorError::Record)?;
-    let leaf = Leaf::new(&order.cgroup)?;
-    let mut monitor = Monitor::new(&dir, &order, &record, leaf, stdout, stderr)?;
+    let mut monitor = Monitor::new(&dir, &order, &record, [stdout, stderr])?;
     monitor.follow()?;
     let how = reap(record.init.pid).map_err(|source| MonitorError::Wait { source })?;
     monitor.drain();
@@ -133,13 +132,12 @@ impl Monitor {
         dir: &InstanceDir,
         order: &Order,
         record: &Record,
-        leaf: Leaf,
-        stdout: File,
-        stderr: File,
+        [stdout, stderr]: [File; 2],
     ) -> Result<Self, MonitorError> {
         let output = |pipe, stream| Output { pipe, lines: Lines::new(stream), open: true };
         // Our own child, not waited for yet, so the id is still its.
         let init = PidFd::open(record.init.pid).map_err(|source| MonitorError::Hold { source })?;
+        let leaf = Leaf::new(&order.cgroup)?;
         Ok(Self {
             init,
             outputs: [output(stdout, Stream::Stdout), output(stderr, Stream::Stderr)],
@@ -213,6 +211,8 @@ impl Monitor {
             Ok(len) => {
                 let now = now().to_string();
                 self.written.clear();
+                // A flood of empty lines is written far longer than it is read; its memory is not kept.
+                self.written.shrink_to(2 * BLOCK);
                 output.lines.feed(&self.block[..len], &now, &mut self.written);
                 if len == 0 {
                     output.open = false;

@@ -104,7 +104,8 @@ fn starting(instance: &InstanceObserved) -> String {
         0 => String::new(),
         failures => {
             let exit = instance.last_exit.map(|exit| format!(", the last {}", exit.describe())).unwrap_or_default();
-            format!(" after {failures} failures in a row{exit}")
+            let failed = if failures == 1 { "a failure".to_owned() } else { format!("{failures} failures in a row") };
+            format!(" after {failed}{exit}")
         }
     };
     format!("{kind}{} of generation {} starts{again}", instance.id, instance.generation)

@@ -59,6 +59,11 @@ fn wanted(formation: &Formation) -> usize {
     formation.demand.min(CountChange::MAX) as usize
 }
 
+/// Told once more, so that the planner is not measured with its own rule.
+fn serves(instance: &InstanceFacts, formation: &Formation) -> bool {
+    matches!(instance.phase, Phase::Healthy { .. }) && (instance.routed || !formation.public)
+}
+
 /// One process with what was planned for it.
 struct Mine<'a> {
     process: &'a ProcessInputs,
@@ -168,11 +173,11 @@ impl Mine<'_> {
     }
 
     fn serving_before(&self, formation: &Formation) -> usize {
-        self.process.instances.iter().filter(|i| i.kind == InstanceKind::Demand && i.serves(formation)).count()
+        self.process.instances.iter().filter(|i| i.kind == InstanceKind::Demand && serves(i, formation)).count()
     }
 
     fn serving_after(&self, formation: &Formation) -> usize {
-        let serving = |i: &&InstanceFacts| i.kind == InstanceKind::Demand && i.serves(formation);
+        let serving = |i: &&InstanceFacts| i.kind == InstanceKind::Demand && serves(i, formation);
         self.process.instances.iter().filter(serving).filter(|i| self.why_drained(i).is_none()).count()
     }
 

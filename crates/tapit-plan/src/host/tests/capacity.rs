@@ -88,6 +88,34 @@ fn what_is_on_its_way_out_is_counted_before_more_is_reclaimed() {
 }
 
 #[test]
+fn what_is_drained_by_the_same_plan_is_counted_before_more_is_reclaimed() {
+    check(
+        "capacity 256
+         api g1
+           1 g1 demand/0 healthy
+         web g1 demand=1
+         work g1 spot=1
+           1 g1 spot/0 healthy",
+        "api: drain api.1 surplus
+         web: blocked capacity 1 demand",
+    );
+}
+
+#[test]
+fn what_an_old_instance_gave_up_does_not_go_to_a_sibling_that_grows() {
+    check(
+        "capacity 384
+         api g1 demand=3
+           1 g1 demand/0 healthy
+         web g2 demand=2
+           1 g1 demand/0 stopped replaced
+           2 g1 demand/1 healthy",
+        "web: start web.100 g2 demand/0 size=128
+         api: blocked capacity 2 demand",
+    );
+}
+
+#[test]
 fn spot_does_not_slip_into_memory_that_a_demand_instance_waits_for() {
     check(
         "capacity 512

@@ -7,13 +7,19 @@ use serde_json::json;
 
 use super::image::{self, Image};
 
-/// The archive with all of them.
+/// The archive with all of them. It is named after what is in it, so that a later run finds it again.
 pub fn archive() -> &'static Path {
     static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
     ARCHIVE.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let archive = directory.join(format!("images-{}.tar", std::process::id()));
-        image::archive(&archive, layer(), &images()).expect("the archive of the test images");
+        let images = images();
+        let texts: String = images.iter().map(|image| format!("{} {}", image.name, image.config)).collect();
+        let name = image::hex(format!("{} {texts}", image::hex(layer())).as_bytes());
+        let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("images-{}.tar", &name[..16]));
+        if !archive.exists() {
+            let unfinished = archive.with_extension(std::process::id().to_string());
+            image::archive(&unfinished, layer(), &images).expect("the archive of the test images");
+            std::fs::rename(&unfinished, &archive).expect("the archive of the test images");
+        }
         archive
     })
 }
