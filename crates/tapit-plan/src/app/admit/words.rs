@@ -1,8 +1,7 @@
 //! Settings as words of the command line: what changed, and the command that undoes it.
 
 use tapit_model::{
-    AppName, CpuMillis, MemoryMib, PROCESS_KEYS, PortSetting, ProcessField, ProcessKey, ProcessSpec, ResizeMode,
-    Seconds,
+    AppName, CpuMillis, PROCESS_KEYS, PortSetting, ProcessField, ProcessKey, ProcessSpec, ResizeMode, Seconds,
 };
 
 /// One key whose value differs.
@@ -62,7 +61,7 @@ pub(super) fn summary(spec: &ProcessSpec) -> String {
 /// The value of a key as it is typed; empty where the default has no value. `None`: not a setting, only a manner.
 fn value(spec: &ProcessSpec, field: ProcessField) -> Option<String> {
     let text = match field {
-        ProcessField::Memory => memory(spec.size.memory),
+        ProcessField::Memory => spec.size.memory.to_string(),
         ProcessField::Cpu => cpu(spec.size.cpu),
         ProcessField::Demand => spec.demand.to_string(),
         ProcessField::Spot => spec.spot.to_string(),
@@ -82,12 +81,6 @@ fn value(spec: &ProcessSpec, field: ProcessField) -> Option<String> {
         ProcessField::Resize => return None,
     };
     Some(text)
-}
-
-/// In GB when that reads back as the same size; three decimals cannot say every MiB (64 MiB would be 0.063).
-fn memory(size: MemoryMib) -> String {
-    let gb = size.to_string();
-    if MemoryMib::parse(&gb) == Ok(size) { gb } else { format!("{}M", size.mib()) }
 }
 
 fn cpu(size: CpuMillis) -> String {

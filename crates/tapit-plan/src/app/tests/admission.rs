@@ -234,8 +234,8 @@ fn the_inverse_is_a_line_that_a_shell_reads_back() {
     let expected = "tapit -a shop set process name=api memory=0.5 command= port= resize=rolling";
     assert_eq!(admission.inverse.as_deref(), Some(expected));
     let mut bench = Bench::settled(API);
-    bench.run("set process name=api memory=64M command=\"echo \\\"it's fine\\\"\"");
+    bench.run("set process name=api memory=0.0625 command=\"echo \\\"it's fine\\\"\"");
     let admission = bench.ask("set process name=api memory=1 command=").expect("admitted");
-    let expected = r#"tapit -a shop set process name=api memory=64M command='echo "it'\''s fine"'"#;
+    let expected = r#"tapit -a shop set process name=api memory=0.0625 command='echo "it'\''s fine"'"#;
     assert_eq!(admission.inverse.as_deref(), Some(expected));
 }
