@@ -34,6 +34,14 @@ pub struct Capacity {
     pub used: MemoryMib,
 }
 
+/// An image that is ready to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    pub image: PinnedImage,
+    /// The registry could not be asked and a copy held here is used: one sentence that says so.
+    pub warning: Option<String>,
+}
+
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// `embedded` or `ecs`.
@@ -50,7 +58,7 @@ pub trait Engine: Send + Sync {
 
     /// Resolves a reference to a digest and makes the image ready to start: fetched, verified, unpacked. An image that
     /// was imported by hand is used as it is. Two callers for one image share the work.
-    async fn prepare(&self, image: &ImageRef) -> Result<PinnedImage, EngineError>;
+    async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError>;
 
     /// Gives a notice to the newest `count` live spot instances of a process, as if their capacity were reclaimed.
     async fn interrupt(&self, process: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError>;

@@ -17,6 +17,8 @@ mod server;
 mod service;
 mod snapshot;
 mod teardown;
+#[cfg(test)]
+mod tests;
 mod traffic;
 pub mod view;
 

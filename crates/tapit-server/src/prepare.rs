@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapit_engine::{EngineError, ImageFault};
-use tapit_model::{ImageRef, PinnedImage};
+use tapit_engine::{EngineError, ImageFault, Prepared};
+use tapit_model::{Event, EventKind, ImageRef};
 use tapit_plan::app::{self, ImageProgress, Prepare};
 use tapit_store::StoreError;
 
@@ -22,7 +22,7 @@ pub fn spawn(hub: &Arc<Hub>, prepare: Prepare) {
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
         match attempts(&hub, &prepare.image).await {
-            Ok(image) => pin(&hub, &prepare, image),
+            Ok(prepared) => pin(&hub, &prepare, prepared),
             Err((error, attempts)) => failed(&hub, &prepare.image, &error, attempts),
         }
         hub.nudge();
@@ -30,11 +30,11 @@ pub fn spawn(hub: &Arc<Hub>, prepare: Prepare) {
 }
 
 /// Tries until the answer is final. The error comes with the number of attempts made.
-async fn attempts(hub: &Hub, image: &ImageRef) -> Result<PinnedImage, (EngineError, u32)> {
+async fn attempts(hub: &Hub, image: &ImageRef) -> Result<Prepared, (EngineError, u32)> {
     let mut attempt = 1;
     for pause in PAUSES {
         match hub.engine.prepare(image).await {
-            Ok(pinned) => return Ok(pinned),
+            Ok(prepared) => return Ok(prepared),
             Err(error) if is_for_good(&error) => return Err((error, attempt)),
             Err(error) => tracing::warn!(%image, attempt, "{}; trying again", describe(&error)),
         }
@@ -44,15 +44,34 @@ async fn attempts(hub: &Hub, image: &ImageRef) -> Result<PinnedImage, (EngineErr
     hub.engine.prepare(image).await.map_err(|error| (error, attempt))
 }
 
-fn pin(hub: &Hub, prepare: &Prepare, image: PinnedImage) {
+fn pin(hub: &Hub, prepare: &Prepare, prepared: Prepared) {
+    let Prepared { image, warning } = prepared;
+    if let Some(warning) = &warning {
+        tracing::warn!(image = %prepare.image, "{warning}");
+    }
     let pinned = hub.ledger.change::<(), StoreError>(|world| {
-        let (changes, events) = app::pin(world, prepare, image, clock::now());
+        let (changes, mut events) = app::pin(world, prepare, image, clock::now());
+        if !changes.is_empty() {
+            events.extend(warning.map(|text| warning_event(prepare, text)));
+        }
         Ok((changes, events, ()))
     });
     if let Err(error) = pinned {
         tracing::error!(image = %prepare.image, error = &error as &dyn std::error::Error, "pinning an image");
     }
     hub.images().remove(&prepare.image);
+}
+
+/// A copy held here is used because the registry did not answer: worth knowing when the copy is old.
+fn warning_event(prepare: &Prepare, text: String) -> Event {
+    Event {
+        at: clock::now(),
+        app: prepare.key.app.clone(),
+        process: Some(prepare.key.process.clone()),
+        instance: None,
+        kind: EventKind::ImageUnavailable,
+        text,
+    }
 }
 
 fn failed(hub: &Arc<Hub>, image: &ImageRef, error: &EngineError, attempts: u32) {

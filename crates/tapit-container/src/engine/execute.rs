@@ -90,11 +90,12 @@ pub fn resize(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, size: Siz
     // Lowering a limit lets the kernel reclaim, which takes as long as it takes.
     tokio::task::spawn_blocking(move || {
         // Resizes that overlap may come to the container in any order, so each goes on until the last word is in force.
-        while let Some(size) = shared.state().instance_mut(&key, &id).map(|instance| instance.life.size)
-            && size != running.size()
-        {
-            match running.resize(size) {
-                Ok(()) => {}
+        // The size is read on its own: the state must not stay locked while the kernel reclaims.
+        let wanted = || shared.state().instance_mut(&key, &id).map(|instance| instance.life.size);
+        let mut size = wanted();
+        while let Some(asked) = size.filter(|size| *size != running.size()) {
+            match running.resize(asked) {
+                Ok(()) => size = wanted(),
                 Err(ResizeError::Ended) => return,
                 Err(error) => return outgrown(&shared, &key, &id, &running, &error),
             }

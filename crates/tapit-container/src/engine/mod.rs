@@ -25,10 +25,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tapit_engine::{Applied, Capacity, Engine, EngineError, Images, Traffic};
+use tapit_engine::{Applied, Capacity, Engine, EngineError, Images, Prepared, Traffic};
 use tapit_model::{
-    ImageRef, InstanceId, InstanceKey, InstanceKind, MemoryMib, PinnedImage, Presence, ProcessKey, ProcessObserved,
-    ProcessTarget, ReasonCode, Usage,
+    ImageRef, InstanceId, InstanceKey, InstanceKind, MemoryMib, Presence, ProcessKey, ProcessObserved, ProcessTarget,
+    ReasonCode, Usage,
 };
 use tapit_plan::host::Phase;
 use tokio::task::JoinHandle;
@@ -114,12 +114,8 @@ impl Engine for Embedded {
         Ok(self.shared.state().observe(clock::moment()))
     }
 
-    async fn prepare(&self, image: &ImageRef) -> Result<PinnedImage, EngineError> {
-        let prepared = self.shared.images.prepare(image).await?;
-        if let Some(warning) = prepared.warning {
-            tracing::warn!(%image, "{warning}");
-        }
-        Ok(prepared.image)
+    async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError> {
+        self.shared.images.prepare(image).await
     }
 
     async fn interrupt(&self, key: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError> {

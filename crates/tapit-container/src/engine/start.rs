@@ -138,6 +138,8 @@ fn failed(shared: &Shared, key: &ProcessKey, order: &StartOrder, text: String) {
 
 /// Enters the end of an instance. `reason` is for an end that nobody ordered; an order's own reason stays.
 pub fn stopped(shared: &Shared, key: &ProcessKey, id: &InstanceId, exit: Option<Exit>, reason: Reason) {
+    // Before it is entered, so that nobody ever sees one that has stopped and is routed.
+    shared.traffic.withdraw(&InstanceKey { app: key.app.clone(), id: id.clone() });
     let now = clock::moment();
     let at = clock::timestamp();
     let gone = shared.update(key, id, |instance| {
@@ -158,14 +160,10 @@ pub fn stopped(shared: &Shared, key: &ProcessKey, id: &InstanceId, exit: Option<
         instance.life.stopped_at = Some(at);
         instance.life.exit = exit;
         instance.running = None;
-        Some((instance.key.clone(), instance.ip))
+        instance.ip
     });
-    if let Some((instance, ip)) = gone.flatten() {
-        shared.traffic.withdraw(&instance);
-        if let Some(ip) = ip {
-            shared.addresses().free(ip);
-        }
-        shared.nudge();
+    if let Some(ip) = gone.flatten() {
+        shared.addresses().free(ip);
     }
 }
 

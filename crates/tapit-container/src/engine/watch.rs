@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tapit_model::{InstanceId, ProcessKey, Reason, ReasonCode};
+use tapit_model::{InstanceId, InstanceKey, ProcessKey, Reason, ReasonCode};
 
 use super::shared::Shared;
 use super::start;
@@ -17,6 +17,8 @@ pub fn spawn(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, running: A
             WaitOutcome::Exited(exit) => (Some(exit), reason_of_exit(&exit)),
             WaitOutcome::Lost(text) => (None, Reason { code: ReasonCode::Lost, text }),
         };
+        // It answers nobody any more; clearing up behind it may take a while.
+        shared.traffic.withdraw(&InstanceKey { app: key.app.clone(), id: id.clone() });
         let serial = shared.state().instance_mut(&key, &id).map(|instance| instance.serial);
         let Some(serial) = serial else { return };
         let dir = shared.instance_dir(&key, serial);

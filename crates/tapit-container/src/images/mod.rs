@@ -28,10 +28,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tapit_engine::{EngineError, Images};
-use tapit_model::{Digest, ImageRef, ImageView, PinnedImage, Port, Timestamp};
+use tapit_model::{Digest, ImageRef, ImageView, Port, Timestamp};
 use tokio::sync::Semaphore;
 
 pub use error::ImageStoreError;
+pub use tapit_engine::Prepared;
 
 use books::Books;
 use disk::Layout;
@@ -66,14 +67,6 @@ impl Default for Limits {
             total_timeout: Duration::from_secs(30 * 60),
         }
     }
-}
-
-/// An image that is ready to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepared {
-    pub image: PinnedImage,
-    /// The registry could not be asked and a copy held here is used: one sentence that says so.
-    pub warning: Option<String>,
 }
 
 /// What a container needs of its image.

@@ -131,7 +131,13 @@ impl Running {
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         let number = match signal {
             Signal::Stop => self.order().stop_signal.number(),
-            Signal::Kill => libc::SIGKILL,
+            Signal::Kill => {
+                // Dying takes cpu, which a bomb in a small container would not leave.
+                if let Ok(leaf) = Leaf::new(&self.order().cgroup) {
+                    leaf.unleash();
+                }
+                libc::SIGKILL
+            }
         };
         match self.init.as_ref().map_or(Err(Errno::ESRCH), |init| init.signal(number)) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),

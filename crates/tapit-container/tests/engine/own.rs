@@ -142,15 +142,15 @@ fn a_good_answer_to_a_health_check_is_health() {
 }
 
 #[test]
-fn a_command_that_is_not_in_the_image_is_a_failed_start() {
+fn a_command_that_is_not_in_the_image_is_named_in_the_log() {
     run_own(|bed| {
         Box::pin(async move {
             let command = tapit_model::CommandLine::parse("nosuch --flag").expect("a legal command");
             start(bed, Formation { command: Some(command), ..bed.formation(Behaviour::Serves) }).await;
             let ended = stopped(bed).await;
-            let (code, text) = reason(&ended);
-            assert_eq!(code, ReasonCode::StartFailed, "{text}");
-            assert!(text.contains("nosuch"), "{text}");
+            assert_eq!(ended.last_exit.and_then(|exit| exit.code), Some(127), "{ended:?}");
+            let log = log(bed, &ended.id).await;
+            assert!(log.iter().any(|line| line.contains("nosuch")), "{log:?}");
         })
     });
 }

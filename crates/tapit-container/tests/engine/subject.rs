@@ -21,8 +21,8 @@ use crate::image;
 
 const CAPACITY: MemoryMib = MemoryMib::from_mib(256);
 const PASS: Duration = Duration::from_millis(10);
-/// Two minutes: reached only by a test that fails.
-const PATIENCE: u32 = 12_000;
+/// Some forty seconds: reached only by a test that fails.
+const PATIENCE: u32 = 4_000;
 
 pub struct Bed {
     data: tempfile::TempDir,
@@ -58,7 +58,7 @@ impl Bed {
         image::write_archive(&archive);
         engine.images().import(&archive, None).await.expect("imports");
         let name = ImageRef::parse(image::NAME).expect("a legal name");
-        let image = engine.prepare(&name).await.expect("is held");
+        let image = engine.prepare(&name).await.expect("is held").image;
         Self { data, engine: Mutex::new(Some(engine)), routes, image }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tapit_container::instance::{ResizeError, Signal};
 use tapit_model::{CpuMillis, MemoryMib, Size};
 
-use crate::host::{Host, Instance, cgroup_dir};
+use crate::host::{Host, Instance, cgroup_dir, eventually};
 
 const EAT: &str = "x=0123456789abcdef; while :; do x=$x$x; done";
 const SPIN: &str = "while :; do :; done";
@@ -77,6 +77,20 @@ async fn a_fork_bomb_ends_at_the_limit_of_processes() {
     assert_ne!(instance.exit().await.code, Some(0));
     let texts = instance.texts();
     assert!(texts.iter().any(|line| line.contains("can't fork")), "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_fork_bomb_in_a_sliver_of_a_cpu_is_killed_at_once() {
+    let host = Host::new();
+    let (dir, mut order) = host.order(&["sh", "-c", "b() { b | b & }; b; sleep 1000"]);
+    order.pids = 400;
+    order.size.cpu = CpuMillis::from_millis(50);
+    let instance = host.start(dir, order).await;
+    let pids = cgroup_dir("pids", &instance.order.cgroup).join("pids.current");
+    let burning = || fs::read_to_string(&pids).is_ok_and(|text| text.trim().parse::<u32>().is_ok_and(|now| now > 100));
+    eventually("the bomb has gone off", burning).await;
+    instance.running.signal(Signal::Kill).expect("signalled");
+    assert_eq!(instance.exit().await.signal, Some(libc::SIGKILL));
 }
 
 fn limits(instance: &Instance) -> Vec<String> {

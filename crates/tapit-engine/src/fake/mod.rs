@@ -18,7 +18,7 @@ use tapit_model::{
 };
 use tokio::sync::watch;
 
-use crate::{Applied, Capacity, Engine, EngineError, ImageFault, Images, Traffic};
+use crate::{Applied, Capacity, Engine, EngineError, ImageFault, Images, Prepared, Traffic};
 use machine::{Machine, Process};
 
 pub use machine::TICK_MILLIS;
@@ -142,8 +142,8 @@ impl Engine for Fake {
         Ok(observed.collect())
     }
 
-    async fn prepare(&self, image: &ImageRef) -> Result<PinnedImage, EngineError> {
-        self.shelf.resolve(image)
+    async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError> {
+        self.shelf.resolve(image).map(|image| Prepared { image, warning: None })
     }
 
     async fn interrupt(&self, key: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError> {

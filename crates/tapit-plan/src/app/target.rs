@@ -34,6 +34,7 @@ pub(super) fn order(inputs: &AppInputs, process: &Process, observed: Option<&Pro
         // Nothing is to run, so any image will do; the serving one is preferred because it does not change when the
         // wanted one is pinned later.
         let target = serving.into_iter().chain(wanted).find_map(|g| present(process, g, process.revision));
+        let target = target.or_else(|| removal(process, observed, process.revision));
         return Order { target, ..Order::default() };
     }
     let Some(wanted) = wanted else { return Order::default() };
@@ -44,8 +45,17 @@ pub(super) fn order(inputs: &AppInputs, process: &Process, observed: Option<&Pro
     // the real target is newer.
     let stand_in = Revision(process.revision.0.saturating_sub(1));
     let target = serving.and_then(|serving| present(process, serving, stand_in));
+    let target = target.or_else(|| removal(process, observed, stand_in));
     let (prepare, blocked) = fetch(inputs, process, wanted, observed);
     Order { target, prepare, blocked }
+}
+
+/// Nothing is wanted, no generation has a pinned image to say so with, and the engine still runs one that was given up
+/// since: only an absent target ends that.
+fn removal(process: &Process, observed: Option<&ProcessObserved>, revision: Revision) -> Option<ProcessTarget> {
+    let wanted = process.spec.wanted(InstanceKind::Demand) + process.spec.wanted(InstanceKind::Spot);
+    let must_go = wanted == 0 && sight::left(observed) > 0;
+    must_go.then(|| ProcessTarget { key: process.key.clone(), revision, presence: Presence::Absent })
 }
 
 /// The complete order for a generation; `None` when its image is not pinned yet.

@@ -85,12 +85,15 @@ fn exchange_demand(draft: &mut Draft<'_>, wish: Wish, ledger: &mut Ledger) -> Op
     let leaves = old.first().filter(|_| can_go > 0 && wish.memory <= ledger.reach().saturating_add(to_gain));
     if is_in_motion(draft, &view) || !live.iter().all(|(_, i)| i.serves(view.formation)) {
         let started = draft.starts.iter().filter(|start| start.kind == wish.kind).count() + draft.coming(wish.kind);
-        let has_gap = live.len() + started < view.wanted();
-        if has_gap && leaves.is_some() {
-            // What the exchange has brought so far is kept until there is enough.
-            ledger.set_aside(wish.memory);
+        if live.len() + started >= view.wanted() {
+            return None;
         }
-        return has_gap.then_some(Shortage::Lacking);
+        if leaves.is_none() {
+            return Some(Shortage::Lacking);
+        }
+        // What the exchange has brought so far is kept until there is enough.
+        ledger.set_aside(wish.memory);
+        return Some(Shortage::Coming);
     }
     let Some((index, instance)) = leaves else { return Some(Shortage::Lacking) };
     draft.drains.add(*index, view.why_old_goes(instance));

@@ -122,8 +122,11 @@ impl Settled<'_> {
         planned.into_iter().flatten().chain(self.seen.into_iter().flat_map(|seen| &seen.blocked)).any(|b| waits(&b))
     }
 
+    /// With spot instances alone, it is those that must find room for a rollout to go on.
     fn has_no_room(&self) -> bool {
-        self.seen.is_some_and(|seen| seen.blocked.iter().any(|b| b.code == BlockedCode::Capacity && b.demand > 0))
+        let spot_alone = self.process.spec.wanted(InstanceKind::Demand) == 0;
+        let no_room = |b: &tapit_model::Blocked| b.code == BlockedCode::Capacity && (b.demand > 0 || spot_alone);
+        self.seen.is_some_and(|seen| seen.blocked.iter().any(no_room))
     }
 
     /// A new generation that never gets healthy is given up for the old one.

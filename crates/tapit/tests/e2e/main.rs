@@ -6,7 +6,9 @@
 mod harness;
 
 mod changes;
+mod chaos;
 mod counts;
+mod demo;
 mod failures;
 mod images;
 mod leftovers;

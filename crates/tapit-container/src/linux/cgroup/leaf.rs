@@ -108,6 +108,8 @@ impl Leaf {
 
     /// Kills everything in it and waits until it is empty, in every hierarchy. Nothing to kill is success.
     pub fn kill(&self) -> Result<(), LeafError> {
+        self.unleash();
+        self.kill_members();
         for dir in self.dirs() {
             empty(&dir)?;
         }
@@ -164,7 +166,7 @@ fn groups(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn members(dir: &Path) -> Result<Vec<i32>, LeafError> {
+pub(super) fn members(dir: &Path) -> Result<Vec<i32>, LeafError> {
     let path = dir.join("cgroup.procs");
     match fs::read_to_string(&path) {
         Ok(text) => Ok(text.lines().filter_map(|line| line.trim().parse().ok()).filter(|pid| *pid > 0).collect()),

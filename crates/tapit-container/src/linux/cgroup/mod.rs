@@ -4,6 +4,7 @@
 //! killing, removal) is done here. v1 and v2 are told apart as the runtime tells them apart, since both must speak of the
 //! same directories: a cgroup2 mount at `/sys/fs/cgroup` is v2, anything else v1, also when a v2 mount stands beside it.
 
+mod end;
 mod layout;
 mod leaf;
 mod limits;

@@ -38,20 +38,57 @@ pub fn assert_none(tag: &str, data: &Path) {
 /// root lies there.
 fn processes(data: &Path) -> Vec<String> {
     let data = data.display().to_string();
-    let own = std::process::id().to_string();
-    let numbered = |name: &str| name.bytes().all(|b| b.is_ascii_digit()) && name != own;
-    let entries = fs::read_dir("/proc").expect("/proc").flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| numbered(name));
+    let pids = pids().into_iter();
     pids.filter_map(|pid| {
         // A process that ends meanwhile is none.
-        let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let command = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-        let mounts = read("mountinfo");
+        let mounts = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
         let mounted = mounts.windows(data.len()).any(|window| window == data.as_bytes());
-        let what = if mounted { "mounts" } else { "names" };
+        let (what, command) = (if mounted { "mounts" } else { "names" }, command(pid));
         (mounted || command.contains(&data)).then(|| format!("process {pid} {what} the data directory: {command}"))
     })
     .collect()
+}
+
+/// Every process but this one.
+fn pids() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|pid| u32::try_from(*pid) != Ok(std::process::id())).collect()
+}
+
+/// The words of a process, separated by spaces.
+fn command(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+/// The processes that watch the containers of a server.
+pub fn monitors(data: &Path) -> Vec<i32> {
+    let begins = format!("tapit __monitor {}", data.display());
+    pids().into_iter().filter(|pid| command(*pid).starts_with(&begins)).collect()
+}
+
+pub fn kill_monitors(data: &Path) {
+    for pid in monitors(data) {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("a monitor can be killed");
+    }
+}
+
+/// Kills the watchers and everything inside of the containers.
+pub fn kill_all(tag: &str, data: &Path) {
+    kill_monitors(data);
+    let groups = groups(Path::new("/sys/fs/cgroup"), tag, 4);
+    let leaves = groups.iter().flat_map(|group| fs::read_dir(group).into_iter().flatten().flatten());
+    let procs = leaves.filter_map(|leaf| fs::read_to_string(leaf.path().join("cgroup.procs")).ok());
+    for pid in procs.flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>()) {
+        // One that was killed by its parent's end is gone already.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// What the kernel holds of a server: interfaces, and cgroups with those of its containers.
+pub fn kernel_objects(tag: &str) -> (usize, usize) {
+    (links(tag).len(), containers(tag))
 }
 
 /// The server's own group in each hierarchy.

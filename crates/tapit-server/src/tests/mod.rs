@@ -1,0 +1,8 @@
+//! The core of the server over an engine in memory: from a request to its outcome.
+
+mod capacity;
+mod changes;
+mod ends;
+mod restarts;
+mod rollouts;
+mod stage;
