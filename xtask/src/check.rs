@@ -23,7 +23,7 @@ pub fn run(root: &Path, rest: &[&str]) -> Result<bool, CheckError> {
 
 fn house_rules(root: &Path) -> Result<bool, CheckError> {
     println!("==> house rules");
-    Ok(tidy::run(root)?)
+    Ok(tidy::run(root, tidy::Listing::Brief)?)
 }
 
 fn cargo(root: &Path, what: &str, arguments: &[&str]) -> Result<bool, CheckError> {

@@ -10,9 +10,11 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tidy::Listing;
+
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
-  tidy                house rules: who may depend on whom, words that are out of place, lengths, module docs
+  tidy [--hints]      house rules: who may depend on whom, words that are out of place, lengths, module docs
   check [TEST ARGS]   formatting, lints, tidy and every test: what ./test and CI run
   bench [ROUNDS]      starts, restarts and memory of target/release/tapit, beside docker where there is one";
 
@@ -21,7 +23,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ended = match words.as_slice() {
-        ["tidy"] => tidy::run(&root).map_err(|error| chain(&error)),
+        ["tidy"] => tidy::run(&root, Listing::Brief).map_err(|error| chain(&error)),
+        ["tidy", "--hints"] => tidy::run(&root, Listing::Full).map_err(|error| chain(&error)),
         ["check", rest @ ..] => check::run(&root, rest).map_err(|error| chain(&error)),
         ["bench", rest @ ..] => bench::run(&root, rest).map_err(|error| chain(&error)),
         ["help" | "--help" | "-h"] => {

@@ -22,7 +22,8 @@ pub enum ImageFault {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("image {image}: {text}")]
-    Image { image: ImageRef, fault: ImageFault, text: String },
+    // Boxed, so that results that hardly ever hold it stay small.
+    Image { image: Box<ImageRef>, fault: ImageFault, text: String },
     #[error("{text}")]
     Archive { text: String },
     #[error("process {0} is not known to the engine")]

@@ -53,7 +53,8 @@ pub trait Engine: Send + Sync {
     /// Makes one process be so. Returns once the target is accepted, not once it is reached.
     async fn apply(&self, target: ProcessTarget) -> Result<Applied, EngineError>;
 
-    /// Every process that the engine holds a target for, or still has instances of. Cheap: no system calls.
+    /// Every process that the engine holds a target for, or still has instances of. Cheap: no system calls. A revision is
+    /// shown once the engine has acted on it, so that what is blocked and what failed is news of that very target.
     async fn observe(&self) -> Result<Vec<ProcessObserved>, EngineError>;
 
     /// Resolves a reference to a digest and makes the image ready to start: fetched, verified, unpacked. An image that

@@ -1,9 +1,10 @@
 //! `cargo xtask tidy`: house rules as a program, so that they hold without anybody remembering them.
 //!
-//! `files` reads the tree, `text` tells code from comments and tests, and each of `layers`, `words` and `shape` holds one
-//! kind of rule. The rules look at text, never at types: they are cheap and say what they found where.
+//! `files` reads the tree, `text` tells code from comments and tests, and each of `layers`, `words`, `shape` and
+//! `functions` holds one kind of rule. The rules look at text, never at types: they are cheap and say what they found where.
 
 mod files;
+mod functions;
 mod layers;
 mod shape;
 mod text;
@@ -36,13 +37,18 @@ pub struct Finding {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// Wanted, not required: counted, and listed when asked for.
+    Hint,
+    /// Worth a look: listed.
     Warning,
+    /// Not to be merged.
     Error,
 }
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let weight = match self.weight {
+            Weight::Hint => "hint: ",
             Weight::Warning => "warning: ",
             Weight::Error => "",
         };
@@ -50,14 +56,26 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Prints every finding; answers whether there was no error among them.
-pub fn run(root: &Path) -> Result<bool, TidyError> {
+/// Which findings are printed one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Errors and warnings; hints are only counted.
+    Brief,
+    Full,
+}
+
+/// Prints what was found; answers whether there was no error among it.
+pub fn run(root: &Path, listing: Listing) -> Result<bool, TidyError> {
     let tree = Tree::read(root)?;
     let findings = findings(&tree)?;
-    for finding in &findings {
+    let count = |weight| findings.iter().filter(|finding| finding.weight == weight).count();
+    for finding in findings.iter().filter(|finding| listing == Listing::Full || finding.weight != Weight::Hint) {
         eprintln!("{finding}");
     }
-    let errors = findings.iter().filter(|finding| finding.weight == Weight::Error).count();
+    let (errors, hints) = (count(Weight::Error), count(Weight::Hint));
+    if hints > 0 && listing == Listing::Brief {
+        println!("tidy: {hints} hints; `cargo xtask tidy --hints` lists them");
+    }
     if errors > 0 {
         eprintln!("tidy: {errors} rules broken in {} files looked at", tree.files.len());
     }
@@ -68,6 +86,7 @@ fn findings(tree: &Tree) -> Result<Vec<Finding>, TidyError> {
     let mut findings = layers::findings(tree)?;
     findings.extend(tree.files.iter().flat_map(words::findings));
     findings.extend(tree.files.iter().flat_map(shape::findings));
+    findings.extend(tree.files.iter().flat_map(functions::findings));
     findings.sort();
     Ok(findings)
 }

@@ -4,12 +4,14 @@
 //! one that ended meanwhile is entered with its exit; one that was never started is removed. Nothing is stopped here:
 //! the planner sees everything and decides.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tapit_engine::EngineError;
 use tapit_model::{
-    AppName, InstanceKey, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode, Revision,
+    AppName, Check, InstanceKey, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode, Revision,
+    Seconds,
 };
 use tapit_plan::host::{Ended, Phase};
 
@@ -19,6 +21,17 @@ use super::state::{Instance, reason_of_exit};
 use super::{clock, health, serials, start, watch};
 use crate::instance::{Adopted, InstanceDir, Order, Running, Signal, Stored};
 
+/// How instances of the wanted generations are checked.
+type Checks = BTreeMap<(ProcessKey, u64), Check>;
+
+fn checks(targets: &[ProcessTarget]) -> Checks {
+    let check = |target: &ProcessTarget| match &target.presence {
+        Presence::Present(formation) => Some(((target.key.clone(), formation.generation), formation.check.clone())),
+        Presence::Absent => None,
+    };
+    targets.iter().filter_map(check).collect()
+}
+
 struct Found {
     key: ProcessKey,
     instance: Instance,
@@ -26,8 +39,8 @@ struct Found {
 
 pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
     let scanned = {
-        let shared = Arc::clone(shared);
-        tokio::task::spawn_blocking(move || scan(&shared)).await
+        let (shared, checks) = (Arc::clone(shared), checks(&targets));
+        tokio::task::spawn_blocking(move || scan(&shared, &checks)).await
     };
     let found = scanned.map_err(|error| EngineError::act("reading the instances of an earlier server", error))??;
     let (entered, left_over) = enter(shared, found, targets);
@@ -93,7 +106,7 @@ fn tell_again(instance: &Instance, running: &Running) {
 }
 
 /// Reads `D/instances/APP/PROCESS/SERIAL`. What does not have such a name is not ours and is left alone.
-fn scan(shared: &Shared) -> Result<Vec<Found>, EngineError> {
+fn scan(shared: &Shared, checks: &Checks) -> Result<Vec<Found>, EngineError> {
     let mut found = Vec::new();
     for app in names(&shared.dir)? {
         let Ok(app_name) = AppName::parse(&app) else { continue };
@@ -102,7 +115,9 @@ fn scan(shared: &Shared) -> Result<Vec<Found>, EngineError> {
             let key = ProcessKey::new(&app_name, &process_name);
             for serial in names(&shared.process_dir(&key))? {
                 let Ok(serial) = serial.parse::<u64>() else { continue };
-                found.extend(take_over(shared, &key, serial).map(|instance| Found { key: key.clone(), instance }));
+                found.extend(
+                    take_over(shared, checks, &key, serial).map(|instance| Found { key: key.clone(), instance }),
+                );
             }
         }
     }
@@ -122,16 +137,14 @@ fn names(dir: &Path) -> Result<Vec<String>, EngineError> {
 }
 
 /// `None` when there is nothing to take over; what was left of it is removed then.
-fn take_over(shared: &Shared, key: &ProcessKey, serial: u64) -> Option<Instance> {
+fn take_over(shared: &Shared, checks: &Checks, key: &ProcessKey, serial: u64) -> Option<Instance> {
     let dir = shared.instance_dir(key, serial);
-    let life = Life::read(dir.path());
-    let (order, mut life) = match (dir.order(), life) {
-        (Stored::Found(order), Some(life)) => (order, life),
-        (Stored::Missing | Stored::Corrupt(_), _) | (_, None) => {
-            remove(&dir);
-            return None;
-        }
+    let Stored::Found(order) = dir.order() else {
+        remove(&dir);
+        return None;
     };
+    let check = checks.get(&(key.clone(), order.generation));
+    let mut life = Life::read(dir.path()).unwrap_or_else(|| presumed(shared, &order, check));
     if life.boot_id != shared.boot_id {
         // Its moments are of another boot's clock.
         life.healthy_since = None;
@@ -140,6 +153,8 @@ fn take_over(shared: &Shared, key: &ProcessKey, serial: u64) -> Option<Instance>
     let running = match adopted {
         Adopted::Alive(running) => {
             settle(&mut life);
+            // The earlier server may have died before a new size was in force; the order holds the one that is.
+            life.size = running.size();
             Some(Arc::new(running))
         }
         Adopted::Exited(exit) => {
@@ -167,6 +182,25 @@ fn take_over(shared: &Shared, key: &ProcessKey, serial: u64) -> Option<Instance>
         tracing::error!(instance = %instance.key, error = %start::describe(&error), "recording an instance");
     }
     Some(instance)
+}
+
+/// The life of an instance of which only the order can be read: as if it had just been started, so that it proves itself
+/// anew and is not stopped for a file. One of an older generation has nothing to prove.
+fn presumed(shared: &Shared, order: &Order, check: Option<&Check>) -> Life {
+    Life {
+        boot_id: shared.boot_id.clone(),
+        phase: Phase::Starting { since: clock::moment() },
+        size: order.size,
+        check: check.cloned().unwrap_or(Check::Uptime(Seconds(0))),
+        reason: None,
+        created_at: clock::timestamp(),
+        started_at: None,
+        healthy_at: None,
+        healthy_since: None,
+        stopped_at: None,
+        exit: None,
+        earlier_exit: None,
+    }
 }
 
 /// One that was being made when the server died runs now; its timers start when they started.
@@ -206,6 +240,7 @@ fn instance(key: &ProcessKey, order: Order, life: Life, running: Option<Arc<Runn
         life,
         running,
         outgrown: false,
+        resizing: None,
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use tapit_model::{InstanceId, ProcessKey, Reason, ReasonCode, Size};
+use tapit_model::{InstanceId, ProcessKey, Reason, ReasonCode};
 use tapit_plan::host::{Action, Phase};
 
 use super::clock;
 use super::health::NOT_YET;
 use super::shared::Shared;
-use super::start;
 use super::state::reason_of_order;
-use crate::instance::{ResizeError, Running, Signal};
+use super::{resize, start};
+use crate::instance::Signal;
 
 pub fn execute(shared: &Arc<Shared>, key: &ProcessKey, action: Action) {
     match action {
@@ -19,7 +19,7 @@ pub fn execute(shared: &Arc<Shared>, key: &ProcessKey, action: Action) {
         Action::Drain { id, why } => drain(shared, key, &id, why),
         Action::Terminate { id } => terminate(shared, key, &id),
         Action::Kill { id } => kill(shared, key, &id),
-        Action::Resize { id, size } => resize(shared, key, &id, size),
+        Action::Resize { id, size } => resize::resize(shared, key, &id, size),
         Action::Forget { id } => forget(shared, key, &id),
     }
 }
@@ -76,40 +76,6 @@ fn signal(id: &InstanceId, result: Result<(), crate::instance::SignalError>) {
     if let Err(error) = result {
         tracing::warn!(instance = %id, error = &error as &dyn std::error::Error, "signalling an instance");
     }
-}
-
-/// The size counts as applied from now on; where it cannot be, the instance is marked as outgrown and gets its old one.
-pub fn resize(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, size: Size) {
-    let running = shared.update(key, id, |instance| {
-        instance.life.size = size;
-        instance.running.clone()
-    });
-    // One that is still being made is resized by its launch, which looks at the size when it is done.
-    let Some(running) = running.flatten() else { return };
-    let (shared, key, id) = (Arc::clone(shared), key.clone(), id.clone());
-    // Lowering a limit lets the kernel reclaim, which takes as long as it takes.
-    tokio::task::spawn_blocking(move || {
-        // Resizes that overlap may come to the container in any order, so each goes on until the last word is in force.
-        // The size is read on its own: the state must not stay locked while the kernel reclaims.
-        let wanted = || shared.state().instance_mut(&key, &id).map(|instance| instance.life.size);
-        let mut size = wanted();
-        while let Some(asked) = size.filter(|size| *size != running.size()) {
-            match running.resize(asked) {
-                Ok(()) => size = wanted(),
-                Err(ResizeError::Ended) => return,
-                Err(error) => return outgrown(&shared, &key, &id, &running, &error),
-            }
-        }
-    });
-}
-
-fn outgrown(shared: &Shared, key: &ProcessKey, id: &InstanceId, running: &Running, error: &ResizeError) {
-    let error: &dyn std::error::Error = error;
-    tracing::warn!(instance = %id, error, "resizing in place; it will be replaced");
-    shared.update(key, id, |instance| {
-        instance.life.size = running.size();
-        instance.outgrown = true;
-    });
 }
 
 fn forget(shared: &Shared, key: &ProcessKey, id: &InstanceId) {

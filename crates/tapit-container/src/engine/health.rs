@@ -143,15 +143,19 @@ async fn get(ip: Ipv4Addr, port: Port, path: &str) -> Result<(), String> {
     let failed = |e: &dyn std::fmt::Display| format!("GET {path} on port {port} failed: {e}");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
-    let driver = tokio::spawn(connection);
     let request = hyper::Request::get(path)
         .header(hyper::header::HOST, format!("{ip}:{port}"))
         .header(hyper::header::USER_AGENT, "tapit-health")
         .header(hyper::header::CONNECTION, "close")
         .body(Empty::<bytes::Bytes>::new())
         .map_err(|e| failed(&e))?;
-    let answer = sender.send_request(request).await;
-    driver.abort();
+    // Driven here and not by a task of its own, so that both end together when the time is up.
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        // The answer may have come with the end of the connection.
+        _ = connection => answer.await,
+    };
     let status = answer.map_err(|e| failed(&e))?.status();
     if status.is_success() || status.is_redirection() {
         Ok(())

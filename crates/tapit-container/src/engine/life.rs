@@ -52,7 +52,7 @@ impl Life {
         write().map_err(|source| LifeError { path: path.clone(), source })
     }
 
-    /// `None` when the file is missing or not readable as one of ours: the instance is then judged by its process alone.
+    /// `None` when the file is missing or not readable as one of ours: the instance must then prove itself anew.
     pub fn read(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(dir.join(FILE)).ok()?).ok()
     }

@@ -12,6 +12,7 @@ mod health;
 mod life;
 mod open;
 mod order;
+mod resize;
 mod serials;
 mod shared;
 mod start;
@@ -34,7 +35,6 @@ use tapit_plan::host::Phase;
 use tokio::task::JoinHandle;
 
 use shared::Shared;
-use state::ProcessState;
 
 /// How to open the engine.
 pub struct EmbeddedConfig {
@@ -95,7 +95,7 @@ impl Engine for Embedded {
         // Read before the lock is taken: the disk may be slow. Serials only grow, and only while the process is known.
         let last_serial = serials::last(&self.shared.process_dir(&target.key));
         let mut state = self.shared.state();
-        let process = state.processes.entry(target.key.clone()).or_insert_with(ProcessState::default);
+        let process = state.processes.entry(target.key.clone()).or_default();
         process.last_serial = process.last_serial.max(last_serial);
         if process.target.as_ref().is_some_and(|held| held.revision > target.revision) {
             return Ok(Applied::Stale);

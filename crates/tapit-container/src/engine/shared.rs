@@ -178,7 +178,7 @@ impl Shared {
         }
         let draining =
             inputs.processes.iter().flat_map(|p| &p.instances).any(|i| matches!(i.phase, Phase::Draining { .. }));
-        forget_absent(&mut state);
+        told |= forget_absent(&mut state);
         drop(state);
         if told {
             self.changes.send_modify(|count| *count += 1);
@@ -191,10 +191,12 @@ impl Shared {
 
 const DRAIN_POLL_MILLIS: u64 = 20;
 
-/// A process that is to be absent and has no instances left needs no entry.
-fn forget_absent(state: &mut HostState) {
+/// A process that is to be absent and has no instances left needs no entry. Answers whether there was one.
+fn forget_absent(state: &mut HostState) -> bool {
+    let before = state.processes.len();
     state.processes.retain(|_, process| {
         let absent = process.target.as_ref().is_some_and(|target| target.presence == tapit_model::Presence::Absent);
         !(absent && process.instances.is_empty())
     });
+    state.processes.len() < before
 }

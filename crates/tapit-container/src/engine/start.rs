@@ -7,7 +7,7 @@ use tapit_plan::host::{Ended, Phase, StartOrder};
 
 use super::shared::Shared;
 use super::state::Instance;
-use super::{clock, execute, health, order, watch};
+use super::{clock, health, order, resize, watch};
 use crate::instance::{self, Running, Signal};
 
 /// Enters the instance into the state at once and makes its container in a task of its own.
@@ -46,7 +46,7 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Format
             && other.kind == order.kind
             && other.slot == order.slot
     };
-    let earlier_exit = process.instances.values().filter(place).next_back().and_then(|instance| instance.life.exit);
+    let earlier_exit = process.instances.values().rfind(place).and_then(|instance| instance.life.exit);
     process.last_serial = process.last_serial.max(order.serial);
     let instance = Instance {
         key: InstanceKey { app: key.app.clone(), id: order.id.clone() },
@@ -72,6 +72,7 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Format
         },
         running: None,
         outgrown: false,
+        resizing: None,
     };
     process.instances.insert(order.serial, instance);
     Some(formation)
@@ -113,7 +114,7 @@ fn launched(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, running: Ru
     watch::spawn(shared, key, id, Arc::clone(&running));
     let Some((phase, size)) = entered else { return };
     if size != running.size() {
-        execute::resize(shared, key, id, size);
+        resize::resize(shared, key, id, size);
     }
     match phase {
         Phase::Stopping { killed, .. } => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tapit_model::{
     Blocked, Check, Exit, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment,
-    ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode, Revision,
+    ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode, Revision, Size,
 };
 use tapit_plan::host::{FailureVerdict, HostInputs, InstanceFacts, Phase, ProcessInputs};
 
@@ -27,6 +27,8 @@ pub struct Instance {
     pub running: Option<Arc<Running>>,
     /// A size that does not fit what it uses: it must be replaced to get it.
     pub outgrown: bool,
+    /// The size that is being put in force.
+    pub resizing: Option<Size>,
 }
 
 impl Instance {
@@ -118,6 +120,14 @@ impl HostState {
         MemoryMib::from_mib(live.map(|i| i.life.size.memory.mib()).sum())
     }
 
+    /// MiB that instances have been told to give back and still hold. The planner is told the sizes that are on their way,
+    /// or it would ask for them again and again; what is not free yet is taken off the capacity instead.
+    fn held_back(&self) -> u64 {
+        let instances = self.processes.values().flat_map(|process| process.instances.values());
+        let held = |i: &Instance| Some(i.life.size.memory.mib().saturating_sub(i.resizing?.memory.mib()));
+        instances.filter(|instance| !instance.is_stopped()).filter_map(held).sum()
+    }
+
     /// The inputs of the host planner; `traffic` answers for each instance that is not stopped.
     pub fn inputs(&self, now: Moment, traffic: impl Fn(&InstanceKey) -> TrafficFacts) -> HostInputs {
         let facts = |instance: &Instance| {
@@ -132,7 +142,7 @@ impl HostState {
                 generation: instance.generation,
                 kind: instance.kind,
                 slot: instance.slot,
-                size: instance.life.size,
+                size: instance.resizing.unwrap_or(instance.life.size),
                 restarts: instance.restarts,
                 phase: instance.life.phase,
                 routed: traffic.routed,
@@ -147,7 +157,8 @@ impl HostState {
                 instances: process.instances.values().map(facts).collect(),
             })
         });
-        HostInputs { now, capacity: self.capacity, processes: processes.collect() }
+        let capacity = MemoryMib::from_mib(self.capacity.mib().saturating_sub(self.held_back()));
+        HostInputs { now, capacity, processes: processes.collect() }
     }
 
     pub fn observe(&self, now: Moment) -> Vec<ProcessObserved> {
@@ -186,7 +197,8 @@ pub fn reason_of_exit(exit: &Exit) -> Reason {
             (ReasonCode::OutOfMemory, format!("out of memory: {}; give it more with memory=", exit.describe()))
         }
         (false, Some(0)) => {
-            let text = "exited with status 0 by itself; for work that ends use a task, not a process";
+            let text =
+                "completed: it ended by itself with exit 0; work that ends is a task, not a process (create task)";
             (ReasonCode::Completed, text.to_owned())
         }
         (false, _) => (ReasonCode::Crashed, format!("crashed: {}", exit.describe())),
@@ -213,4 +225,89 @@ pub fn reason_of_order(code: ReasonCode) -> Reason {
         ReasonCode::BackOff => "waits before the next attempt",
     };
     Reason { code, text: text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapit_model::{AppName, CpuMillis, ProcessName, Seconds, Timestamp};
+
+    use super::*;
+
+    fn size(mib: u64) -> Size {
+        Size { memory: MemoryMib::from_mib(mib), cpu: CpuMillis::from_millis(100) }
+    }
+
+    fn host(memory: u64, resizing: Option<u64>) -> HostState {
+        let app = AppName::parse("shop").expect("a legal name");
+        let process = ProcessName::parse("api").expect("a legal name");
+        let key = ProcessKey::new(&app, &process);
+        let life = Life {
+            boot_id: String::new(),
+            phase: Phase::Healthy { since: Moment(0) },
+            size: size(memory),
+            check: Check::Uptime(Seconds(1)),
+            reason: None,
+            created_at: Timestamp(0),
+            started_at: None,
+            healthy_at: None,
+            healthy_since: None,
+            stopped_at: None,
+            exit: None,
+            earlier_exit: None,
+        };
+        let instance = Instance {
+            key: InstanceKey { app, id: InstanceId::of_serial(&process, 1) },
+            serial: 1,
+            generation: 1,
+            kind: InstanceKind::Demand,
+            slot: 0,
+            restarts: 0,
+            ip: None,
+            life,
+            running: None,
+            outgrown: false,
+            resizing: resizing.map(size),
+        };
+        let target = ProcessTarget { key: key.clone(), revision: Revision(7), presence: tapit_model::Presence::Absent };
+        let process = ProcessState {
+            target: Some(target),
+            instances: BTreeMap::from([(1, instance)]),
+            last_serial: 1,
+            ..ProcessState::default()
+        };
+        HostState { processes: BTreeMap::from([(key, process)]), ..HostState::new(MemoryMib::from_mib(1024)) }
+    }
+
+    fn inputs(host: &HostState) -> HostInputs {
+        host.inputs(Moment(0), |_| TrafficFacts { routed: false, in_flight: 0 })
+    }
+
+    #[test]
+    fn memory_that_is_being_given_back_is_not_free_yet() {
+        let at_rest = inputs(&host(512, None));
+        assert_eq!((at_rest.capacity.mib(), at_rest.processes[0].instances[0].size), (1024, size(512)));
+        let shrinking = inputs(&host(512, Some(128)));
+        assert_eq!((shrinking.capacity.mib(), shrinking.processes[0].instances[0].size), (640, size(128)));
+        let growing = inputs(&host(512, Some(512)));
+        assert_eq!((growing.capacity.mib(), growing.processes[0].instances[0].size), (1024, size(512)));
+    }
+
+    #[test]
+    fn a_target_is_shown_as_held_once_it_was_planned_for() {
+        let mut host = host(512, None);
+        assert_eq!(host.observe(Moment(0))[0].revision, Revision(0));
+        host.processes.values_mut().for_each(|process| process.planned = Some(Revision(7)));
+        assert_eq!(host.observe(Moment(0))[0].revision, Revision(7));
+    }
+
+    #[test]
+    fn an_exit_is_told_by_what_it_means() {
+        let exit = |code, oom| Exit { code, signal: None, oom, at: Timestamp(0) };
+        let code = |exit: Exit| reason_of_exit(&exit).code;
+        assert_eq!(code(exit(Some(0), false)), ReasonCode::Completed);
+        assert_eq!(code(exit(Some(1), false)), ReasonCode::Crashed);
+        assert_eq!(code(exit(None, false)), ReasonCode::Crashed);
+        assert_eq!(code(exit(Some(0), true)), ReasonCode::OutOfMemory);
+        assert_eq!(code(exit(Some(137), true)), ReasonCode::OutOfMemory);
+    }
 }

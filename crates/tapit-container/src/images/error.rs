@@ -45,7 +45,7 @@ impl Fault {
     }
 
     pub fn about(self, image: &ImageRef) -> EngineError {
-        EngineError::Image { image: image.clone(), fault: self.fault, text: self.text }
+        EngineError::Image { image: Box::new(image.clone()), fault: self.fault, text: self.text }
     }
 
     /// For acts that concern no image by name.

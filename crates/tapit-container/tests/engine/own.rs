@@ -303,3 +303,90 @@ fn a_start_that_was_cut_short_is_made_anew() {
         })
     });
 }
+
+#[test]
+fn an_instance_whose_life_cannot_be_read_runs_on_and_proves_itself_anew() {
+    run_own(|bed| {
+        Box::pin(async move {
+            let formation = bed.formation(Behaviour::Serves);
+            start(bed, formation.clone()).await;
+            let before = healthy(bed, 1).await;
+            bed.close().await;
+            let path = bed.instance_dir(&instance_key(&before[0].id)).path().join("life.json");
+            std::fs::write(path, "{\"of another\": \"version\"").expect("writable");
+            bed.open().await;
+            bed.embedded().adopt(vec![target(formation)]).await.expect("adopts");
+            let after = healthy(bed, 1).await;
+            assert_eq!(after.len(), 1, "{after:?}");
+            assert_eq!((&after[0].id, after[0].port), (&before[0].id, before[0].port));
+        })
+    });
+}
+
+#[test]
+fn what_is_no_instance_in_the_directory_of_instances_is_left_alone() {
+    run_own(|bed| {
+        Box::pin(async move {
+            let formation = bed.formation(Behaviour::Serves);
+            start(bed, formation.clone()).await;
+            let before = healthy(bed, 1).await;
+            bed.close().await;
+            let dir = bed.instance_dir(&instance_key(&before[0].id));
+            let process = dir.path().parent().expect("below its process");
+            // Cut short before its order was written; not a serial at all; a file.
+            std::fs::create_dir(process.join("77")).expect("writable");
+            std::fs::create_dir(process.join("precious")).expect("writable");
+            std::fs::write(process.join("note"), "kept").expect("writable");
+            bed.open().await;
+            bed.embedded().adopt(vec![target(formation)]).await.expect("adopts");
+            let after = healthy(bed, 1).await;
+            assert_eq!(after.iter().map(|one| &one.id).collect::<Vec<_>>(), [&before[0].id]);
+            assert!(!process.join("77").exists());
+            assert!(process.join("precious").exists() && process.join("note").exists());
+        })
+    });
+}
+
+fn kill_monitor(bed: &Bed, id: &InstanceId) {
+    let record = bed.instance_dir(&instance_key(id)).record().found().expect("was started");
+    let pid = nix::unistd::Pid::from_raw(record.monitor.pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+}
+
+#[test]
+fn an_instance_whose_monitor_was_killed_is_lost_and_replaced() {
+    run_own(|bed| {
+        Box::pin(async move {
+            start(bed, bed.formation(Behaviour::Serves)).await;
+            let id = healthy(bed, 1).await[0].id.clone();
+            kill_monitor(bed, &id);
+            let ended = stopped(bed).await;
+            assert_eq!((&ended.id, reason(&ended).0), (&id, ReasonCode::Lost));
+            let again = healthy(bed, 1).await;
+            assert!(again.iter().any(|one| one.id != id && one.restarts == 1), "{again:?}");
+        })
+    });
+}
+
+#[test]
+fn instances_that_were_killed_with_everything_else_are_found_lost_and_replaced() {
+    run_own(|bed| {
+        Box::pin(async move {
+            let formation = Formation { demand: 2, ..bed.formation(Behaviour::Serves) };
+            start(bed, formation.clone()).await;
+            let before = healthy(bed, 2).await;
+            bed.close().await;
+            for instance in &before {
+                kill_monitor(bed, &instance.id);
+                bed.kill(&instance_key(&instance.id)).await;
+            }
+            bed.open().await;
+            bed.embedded().adopt(vec![target(formation)]).await.expect("adopts");
+            let after = healthy(bed, 2).await;
+            for old in &before {
+                let now = after.iter().find(|one| one.id == old.id).expect("listed");
+                assert_eq!((now.state, reason(now).0), (InstanceState::Stopped, ReasonCode::Lost));
+            }
+        })
+    });
+}

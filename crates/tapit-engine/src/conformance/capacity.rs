@@ -31,6 +31,25 @@ pub async fn demand_that_does_not_fit_is_blocked_until_there_is_room(subject: &d
     assert_eq!(used, Some(capacity.total));
 }
 
+pub async fn what_is_blocked_is_news_of_the_target_that_is_shown(subject: &dyn Subject) {
+    let Some(capacity) = subject.engine().capacity() else { return };
+    let stage = Stage::open(subject).await;
+    let api = key("api");
+    let size = share(&stage, capacity.total, 2);
+    let three = Formation { demand: 3, size, ..stage.formation(Behaviour::Serves) };
+    stage.apply(&api, three.clone()).await;
+    stage.until(&api, "is short of memory", |seen| seen.is_blocked(BlockedCode::Capacity)).await;
+    let fits = stage.target(&api, Formation { demand: 2, ..three });
+    let revision = fits.revision;
+    subject.engine().apply(fits).await.expect("takes orders");
+    let first_sight = stage
+        .until(&api, "shows the new revision", |seen| {
+            seen.process.as_ref().is_some_and(|process| process.revision == revision)
+        })
+        .await;
+    assert!(!first_sight.is_blocked(BlockedCode::Capacity), "{first_sight:?}");
+}
+
 pub async fn spot_makes_room_for_demand_and_comes_back(subject: &dyn Subject) {
     let Some(capacity) = subject.engine().capacity() else { return };
     let stage = Stage::open(subject).await;

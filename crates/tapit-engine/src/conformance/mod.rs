@@ -89,7 +89,8 @@ macro_rules! conformance_tests {
             a_killed_instance_is_replaced_and_its_siblings_stay a_crash_loop_backs_off_and_counts_its_restarts
             an_exit_with_0_is_completed_not_crashed an_instance_out_of_memory_says_so
             the_last_lines_of_a_log_can_be_read_while_it_runs_and_after
-            demand_that_does_not_fit_is_blocked_until_there_is_room spot_makes_room_for_demand_and_comes_back
+            demand_that_does_not_fit_is_blocked_until_there_is_room
+            what_is_blocked_is_news_of_the_target_that_is_shown spot_makes_room_for_demand_and_comes_back
             an_interruption_takes_the_newest_spot_instance spot_waits_for_room_without_harm
             a_new_server_takes_over_what_runs a_new_server_removes_what_nobody_knows
             a_new_server_carries_on_a_rollout what_ended_while_nobody_looked_is_replaced

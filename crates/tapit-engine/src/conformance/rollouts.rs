@@ -90,15 +90,17 @@ pub async fn a_new_size_reaches_the_same_instances(subject: &dyn Subject) {
     let formation = stage.counts(2, 0);
     let before = stage.run(&api, formation.clone()).await;
     let memory = MemoryMib::from_mib(formation.size.memory.mib() * 3 / 2);
-    let resized = Formation { size: Size { memory, ..formation.size }, ..formation };
-    stage.apply(&api, resized.clone()).await;
-    let after = stage
-        .until(&api, "has the new size", |seen| {
-            seen.left().len() == 2 && seen.left().iter().all(|one| one.size == resized.size)
-        })
-        .await;
-    assert_eq!(before.ids(), after.ids());
-    assert!(after.left().iter().all(|one| one.state == InstanceState::Healthy), "{after:?}");
+    let larger = Formation { size: Size { memory, ..formation.size }, ..formation.clone() };
+    for resized in [larger, formation] {
+        stage.apply(&api, resized.clone()).await;
+        let after = stage
+            .until(&api, "has the new size", |seen| {
+                seen.left().len() == 2 && seen.left().iter().all(|one| one.size == resized.size)
+            })
+            .await;
+        assert_eq!(before.ids(), after.ids());
+        assert!(after.left().iter().all(|one| one.state == InstanceState::Healthy), "{after:?}");
+    }
 }
 
 pub async fn an_instance_with_requests_in_flight_drains_first(subject: &dyn Subject) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tapit_model::{
     Blocked, Exit, Failure, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState,
-    MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, Reason, ReasonCode, Timestamp,
+    MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, Reason, ReasonCode, Revision, Timestamp,
 };
 
 use super::script::{Ending, Script, Shelf};
@@ -54,6 +54,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     pub target: Option<ProcessTarget>,
+    /// Of the target that was followed last.
+    pub planned: Option<Revision>,
     pub members: Vec<Member>,
     pub last_serial: u64,
     pub places: BTreeMap<(u64, InstanceKind, u32), Place>,

@@ -49,6 +49,7 @@ impl Fake {
         let mut machine = self.machine().clone();
         for process in machine.processes.values_mut() {
             process.target = None;
+            process.planned = None;
         }
         Arc::new(Self {
             machine: Mutex::new(machine),
@@ -130,9 +131,10 @@ impl Engine for Fake {
     async fn observe(&self) -> Result<Vec<ProcessObserved>, EngineError> {
         let machine = self.machine();
         let observed = machine.processes.iter().filter_map(|(key, process)| {
+            process.target.as_ref()?;
             Some(ProcessObserved {
                 key: key.clone(),
-                revision: process.target.as_ref()?.revision,
+                revision: process.planned.unwrap_or_default(),
                 instances: process.members.iter().map(|member| member.seen.clone()).collect(),
                 blocked: process.blocked.clone(),
                 failure: process.failure.clone(),

@@ -103,6 +103,7 @@ impl Machine {
     fn follow(&mut self, key: &ProcessKey, traffic: &dyn Traffic) -> Vec<Gap> {
         let now = self.now;
         let Some(process) = self.processes.get_mut(key) else { return Vec::new() };
+        process.planned = process.target.as_ref().map(|target| target.revision);
         let Some(formation) = process.formation().cloned() else {
             let live = process.members.iter_mut().filter(|member| member.is_live());
             live.for_each(|member| member.drain(ReasonCode::Deleted, now));

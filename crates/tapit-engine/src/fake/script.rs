@@ -100,7 +100,7 @@ impl Shelf {
             Some(Entry::Faulty(fault)) => *fault,
             None => ImageFault::NotFound,
         };
-        Err(EngineError::Image { image: image.clone(), fault, text: format!("cannot be had ({fault:?})") })
+        Err(EngineError::Image { image: Box::new(image.clone()), fault, text: format!("cannot be had ({fault:?})") })
     }
 
     /// `None`: the image is not held any more, so nothing can be started from it.

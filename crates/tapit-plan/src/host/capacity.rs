@@ -1,8 +1,8 @@
 //! Shares the memory of the host out among the drafts of its processes.
 //!
 //! Demand comes first: one wish of each process in turn, in the order of their keys, so that a process that asks for a
-//! thousand does not shut out those after it. Then memory is kept for demand instances in back-off: the crash loop of a
-//! process must not make spot instances come and go. What is left goes to spot instances.
+//! thousand does not shut out those after it. Then memory is kept for the demand instances that wait, in back-off or for
+//! room: the crash loop of a process must not make spot instances come and go. What is left goes to spot instances.
 
 use tapit_model::{InstanceKind, MemoryMib};
 
@@ -15,6 +15,8 @@ use super::words::Shortage;
 pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
     let mut ledger = Ledger::open(capacity, drafts);
     let free = ledger.now;
+    // MiB for each demand instance that waits for something other than memory that is on its way.
+    let mut waiting: Vec<u64> = Vec::new();
     for (at, wish) in in_turn(drafts, InstanceKind::Demand) {
         let claim = ledger.claim(wish.memory, drafts);
         let Some(draft) = drafts.get_mut(at) else { continue };
@@ -22,7 +24,9 @@ pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
             Claim::Now => draft.grant(wish),
             Claim::Later => draft.refuse(wish, Shortage::Coming, free),
             Claim::Never => {
-                if let Some(shortage) = exchange_demand(draft, wish, &mut ledger) {
+                let shortage = exchange_demand(draft, wish, &mut ledger);
+                waiting.extend((shortage == Some(Shortage::Lacking)).then_some(wish.memory));
+                if let Some(shortage) = shortage {
                     draft.refuse(wish, shortage, free);
                 }
             }
@@ -30,10 +34,10 @@ pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
     }
     for draft in drafts.iter() {
         let size = draft.process.formation().map_or(0, |formation| formation.size.memory.mib());
-        for _ in draft.resting.iter().filter(|(kind, _)| *kind == InstanceKind::Demand) {
-            ledger.reserve(size);
-        }
+        let resting = draft.resting.iter().filter(|(kind, _)| *kind == InstanceKind::Demand);
+        waiting.extend(resting.map(|_| size));
     }
+    waiting.into_iter().for_each(|memory| ledger.reserve(memory));
     for (at, wish) in in_turn(drafts, InstanceKind::Spot) {
         let claim = ledger.claim_spare(wish.memory);
         let Some(draft) = drafts.get_mut(at) else { continue };

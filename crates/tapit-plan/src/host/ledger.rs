@@ -32,6 +32,9 @@ struct Spare {
 pub(super) struct Ledger {
     pub now: u64,
     later: u64,
+    /// What a waiting demand instance may hope for: all that healthy ones do not hold. One that only starts may fail, and
+    /// in a crash loop it will, so its memory comes and goes.
+    hope: u64,
     /// Newest first.
     spares: VecDeque<Spare>,
 }
@@ -40,13 +43,15 @@ impl Ledger {
     /// Counts what is there. Memory over capacity (it was lowered) is covered from what is on its way, and then by
     /// reclaiming spot instances; demand instances that run are left alone.
     pub(super) fn open(capacity: MemoryMib, drafts: &mut [Draft<'_>]) -> Self {
-        let (mut used, mut leaving) = (0u64, 0u64);
+        let (mut used, mut leaving, mut starting) = (0u64, 0u64, 0u64);
         for draft in drafts.iter() {
             for (index, instance) in draft.process.instances.iter().enumerate().filter(|(_, i)| !i.is_stopped()) {
                 let memory = instance.size.memory.mib();
                 used = used.saturating_add(memory);
                 if instance.is_ending() || draft.drains.has(index) {
                     leaving = leaving.saturating_add(memory);
+                } else if instance.kind == InstanceKind::Demand && instance.is_starting() {
+                    starting = starting.saturating_add(memory);
                 }
             }
         }
@@ -54,8 +59,10 @@ impl Ledger {
         let mut ledger = Self {
             now: capacity.mib().saturating_sub(used),
             later: leaving.saturating_sub(over),
+            hope: 0,
             spares: spares(drafts),
         };
+        ledger.hope = ledger.reach().saturating_add(starting);
         let uncovered = over.saturating_sub(leaving);
         ledger.reclaim(uncovered, drafts);
         ledger.later = ledger.later.saturating_sub(uncovered);
@@ -93,10 +100,10 @@ impl Ledger {
         Claim::Now
     }
 
-    /// Keeps memory for a demand instance that is not to start yet, so that no spot instance slips in only to be
-    /// reclaimed again. Makes nobody leave.
+    /// Keeps what there is for a demand instance that waits, so that no spot instance slips in only to be reclaimed
+    /// again. Makes nobody leave, and keeps nothing for one that has no hope.
     pub(super) fn reserve(&mut self, memory: u64) {
-        if memory <= self.now.saturating_add(self.later) {
+        if memory <= self.hope {
             self.set_aside(memory);
         }
     }

@@ -108,22 +108,29 @@ pub async fn interrupt(
         let spot = seen.instances.iter().filter(|one| one.kind == InstanceKind::Spot && interruptible(one.state));
         spot.count()
     });
-    if live == 0 {
-        return Err(Refusal::conflict(format!(
+    let none = || {
+        Refusal::conflict(format!(
             "process {process} has no spot instance that runs; tapit set process name={process} spot_count=1 asks for one"
-        )));
+        ))
+    };
+    if live == 0 {
+        return Err(none());
     }
     let given = usize::try_from(count).unwrap_or(usize::MAX).min(live);
-    let (message, changed) = if dry_run {
-        (format!("would give a notice to {given} spot instance(s) of {process}"), true)
+    let message = if dry_run {
+        format!("would give a notice to {given} spot instance(s) of {process}")
     } else {
         let ids = hub.engine.interrupt(&key, count).await.map_err(|e| Refusal::failed(crate::prepare::describe(&e)))?;
+        if ids.is_empty() {
+            // The last one has gone since it was seen.
+            return Err(none());
+        }
         let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        (format!("gave a notice to {}", names.join(", ")), !ids.is_empty())
+        format!("gave a notice to {}", names.join(", "))
     };
     Ok(Outcome {
         message,
-        changed,
+        changed: true,
         dry_run,
         inverse: None,
         notes: vec!["they come back when there is room".to_owned()],

@@ -44,7 +44,7 @@ async fn a_rollout_counts_the_requests_that_it_has_seen() {
     let backend = tokio::spawn(answer(listener));
     stage.settle(create_app("shop", &[("port", &port)])).await;
     let router = stage.server.hub.facts.http;
-    full_pass(&stage).await;
+    stage.full_pass().await;
     let first = stage.show("default").await.rollout.expect("there was one").requests;
     assert_eq!(get(router).await, "HTTP/1.1 200 OK");
     let after = stage.show("default").await.rollout.expect("there was one").requests;
@@ -53,25 +53,15 @@ async fn a_rollout_counts_the_requests_that_it_has_seen() {
     let restart = Request::RestartProcess { app: app("shop"), process: process("default") };
     let outcome = stage.submit(restart).await;
     // No tick passes meanwhile, so the rollout is still under way when the request comes.
-    full_pass(&stage).await;
+    stage.full_pass().await;
     assert_eq!(get(router).await, "HTTP/1.1 200 OK");
     assert!(stage.settled(&app("shop"), Some(&process("default")), outcome.revision).await.ok);
-    full_pass(&stage).await;
+    stage.full_pass().await;
     assert_eq!(get(router).await, "HTTP/1.1 200 OK");
-    full_pass(&stage).await;
+    stage.full_pass().await;
     let seen = stage.show("default").await.rollout.expect("there was one").requests;
     assert_eq!((seen.sent, seen.ok, seen.failed), (1, 1, 0));
     backend.abort();
-}
-
-/// Waits for the end of a pass of the loop that began after this call.
-async fn full_pass(stage: &Stage) {
-    let mut passes = stage.server.hub.passes();
-    for _ in 0..2 {
-        passes.mark_unchanged();
-        stage.server.hub.nudge();
-        passes.changed().await.expect("the hub is there");
-    }
 }
 
 async fn answer(listener: TcpListener) {

@@ -25,8 +25,9 @@ use crate::service::Service;
 use crate::traffic::RouterTraffic;
 
 /// Looks before a wait is given up; a tick of the engine passes between two of them.
-const PATIENCE: u32 = 4_000;
-const PAUSE: Duration = Duration::from_millis(3);
+const PATIENCE: u32 = 1_000;
+/// For one pass of the loop; reached only by a test that fails.
+const PASS: Duration = Duration::from_secs(20);
 
 pub struct Stage {
     data: tempfile::TempDir,
@@ -104,14 +105,26 @@ impl Stage {
         self.server.core.submit(request, false).await
     }
 
-    /// Lets time pass until it is so.
+    /// Waits for the end of a pass of the loop that began after this call: the first end that is seen may be that of one
+    /// that was under way.
+    pub async fn full_pass(&self) {
+        let mut passes = self.server.hub.passes();
+        for _ in 0..2 {
+            passes.mark_unchanged();
+            self.server.hub.nudge();
+            let passed = tokio::time::timeout(PASS, passes.changed()).await;
+            passed.expect("the loop makes a pass in time").expect("the hub is there");
+        }
+    }
+
+    /// Lets time pass until it is so; the server sees every tick.
     pub async fn until(&self, what: &str, wanted: impl AsyncFn(&Stage) -> bool) {
         for _ in 0..PATIENCE {
             if wanted(self).await {
                 return;
             }
             self.fake.tick();
-            tokio::time::sleep(PAUSE).await;
+            self.full_pass().await;
         }
         let processes = self.server.core.processes(&app("shop")).await;
         panic!("it does not come so far: {what}; the processes are {processes:#?}");

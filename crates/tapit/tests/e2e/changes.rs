@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::views::{healthy, instances, present};
-use crate::harness::{SMALL, Server, holds, until};
+use crate::harness::{SMALL, Server, holds, leaks, until};
 
 fn shop(words: &str) -> Server {
     let server = Server::with_images(&[]);
@@ -186,4 +186,47 @@ fn instances_are_given_what_they_should_know_of_themselves() {
     let unknown = server.get("nobody.localhost", "/");
     assert_eq!(unknown.status, 404);
     assert!(unknown.body.contains("nobody.localhost"), "{}", unknown.body);
+}
+
+#[test]
+fn a_limit_below_what_is_in_use_replaces_the_instance() {
+    let server = Server::with_images(&[]);
+    server.tapit("create app shop image=web:v1 memory=256M cpu=0.2 --wait").ok();
+    let before = healthy(&server.show("default"));
+    assert_eq!(server.get("shop.localhost", "/leak?mb=100").status, 200);
+    server.tapit("set process memory=32M --wait").ok();
+    let shown = until(30, "replaced by one that fits", || {
+        let shown = server.show("default");
+        let now = healthy(&shown);
+        holds(now.len() == 1 && now != before && present(&shown) == now, format!("{shown:#}")).map(|()| shown)
+    });
+    assert_eq!(shown["status"], "running");
+    assert_eq!(server.get("shop.localhost", "/").status, 200);
+}
+
+#[test]
+fn a_command_replaces_the_images_cmd_and_keeps_its_entrypoint() {
+    let server = Server::with_images(&[]);
+    let archive = server.home().join("entry.tar");
+    let config = json!({"Entrypoint": ["/bin/busybox"], "Cmd": ["sleep", "1000000"], "Env": ["PATH=/bin"]});
+    let image = crate::harness::image::Image { name: "entry:v1", config };
+    crate::harness::image::archive(&archive, crate::harness::images::layer(), &[image]).expect("an archive");
+    server.tapit(&format!("import image {}", archive.display())).ok();
+    server.tapit("create app shop image=entry:v1 demand=0").ok();
+    server.tapit(&format!("create process name=own {SMALL} --wait")).ok();
+    server.tapit(&format!("create process name=other {SMALL} command='sleep 2000000' --wait")).ok();
+    let shell = "sleep 3000000 && true";
+    server.tapit(&format!("create process name=shell {SMALL} image=worker:v1 command='{shell}' --wait")).ok();
+    let runs = |process: &str| {
+        let id = healthy(&server.show(process)).into_iter().next().expect("an instance");
+        leaks::commands(server.tag(), &format!("shop.{id}"))
+    };
+    for (process, command) in [
+        ("own", "/bin/busybox sleep 1000000"),
+        ("other", "/bin/busybox sleep 2000000"),
+        ("shell", "/bin/sh -c sleep 3000000 && true"),
+    ] {
+        let seen = runs(process);
+        assert!(seen.iter().any(|line| line == command), "{command} among {seen:?}");
+    }
 }

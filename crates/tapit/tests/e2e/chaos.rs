@@ -84,7 +84,9 @@ fn a_fork_bomb_and_a_burner_leave_their_sibling_serving() {
     let server = Server::with_images(&[]);
     server.tapit(&format!("create app shop image=web:v1 {SMALL} demand=2 --wait")).ok();
     let sibling = healthy(&server.show("default"));
-    server.tapit("create process name=bomb memory=0.1 cpu=0.2 command='b() { b | b & }; b; sleep 1000'").ok();
+    server
+        .tapit("create process name=bomb memory=0.1 cpu=0.2 stop_timeout=2s command='b() { b | b & }; b; sleep 1000'")
+        .ok();
     server.tapit("create process name=burner memory=0.03 cpu=0.2 command='while true; do true; done'").ok();
     let load = Load::start(server.http(), "shop.localhost");
     load.until_answered(1000);

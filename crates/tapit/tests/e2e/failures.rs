@@ -161,3 +161,34 @@ fn an_instance_that_turns_sick_is_replaced() {
     });
     assert_eq!(before.intersection(&after).count(), 1, "{before:?} {after:?}");
 }
+
+#[test]
+fn a_process_that_ends_by_itself_is_completed_and_not_crashed() {
+    let server = Server::with_images(&[]);
+    server.tapit(&format!("create app shop image=worker:v1 {SMALL} demand=0")).ok();
+    server.tapit(&format!("create process name=once {SMALL} command='true'")).ok();
+    let shown = until(20, "stopped", || {
+        let shown = server.show("once");
+        let ended = instances(&shown, &["stopped"]).next().is_some();
+        holds(ended, format!("{shown:#}")).map(|()| shown)
+    });
+    let one = instances(&shown, &["stopped"]).next().expect("a stopped one");
+    assert_eq!(one["last_exit"]["code"], 0);
+    assert!(one["reason"].as_str().is_some_and(|reason| reason.contains("completed")), "{one}");
+}
+
+#[test]
+fn an_instance_that_ignores_sigterm_is_killed_after_its_time() {
+    let server = Server::with_images(&[]);
+    server.tapit(&format!("create app shop image=worker:v1 {SMALL} demand=0")).ok();
+    let stubborn = r#"trap "" TERM; while :; do sleep 1; done"#;
+    server.tapit(&format!("create process name=rock {SMALL} stop_timeout=1s command='{stubborn}' --wait")).ok();
+    let begun = Instant::now();
+    server.tapit("set process name=rock disabled=true --wait").ok();
+    let time = begun.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(15)).contains(&time), "{time:?}");
+    let shown = server.show("rock");
+    let one = instances(&shown, &["stopped"]).next().expect("a stopped one");
+    assert_eq!(one["last_exit"]["signal"], 9, "{one}");
+    assert_eq!(leaks::containers(server.tag()), 0);
+}

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod access;
 mod changes;
 mod chaos;
 mod counts;
@@ -16,5 +17,6 @@ mod page;
 mod reading;
 mod recovery;
 mod registry;
+mod routing;
 mod spot;
 mod wrong;

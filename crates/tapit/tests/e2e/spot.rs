@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::harness::views::{blocked_by, healthy, instances, of_kind};
-use crate::harness::{Server, holds, until};
+use crate::harness::{Load, Server, holds, until};
 
 /// Says so when it gets the notice, as an app would that saves its work.
 const POLITE: &str = r#"trap "echo got the notice; exit 0" TERM; while :; do sleep 0.1; done"#;
@@ -91,4 +91,18 @@ fn a_notice_by_hand_replaces_the_newest_spot_instance() {
     assert!(logged(server.data(), "got the notice"));
     let kinds: Vec<&Value> = instances(&shown, &["healthy"]).map(|one| &one["kind"]).collect();
     assert_eq!(kinds, ["spot"; 3]);
+}
+
+#[test]
+fn a_full_machine_restarts_one_instance_at_a_time_and_loses_no_request() {
+    let server = Server::with_images(&["--capacity-memory", "3"]);
+    server.tapit("create app shop image=web:v1 memory=1 cpu=0.1 demand=3 --wait").ok();
+    let before = healthy(&server.show("default"));
+    let load = Load::start(server.http(), "shop.localhost");
+    load.until_answered(20);
+    server.tapit("restart process name=default --wait").ok();
+    load.until_answered(20);
+    load.finish().assert_none_failed("restart of 3 instances without room for another");
+    let after = healthy(&server.show("default"));
+    assert!(after.len() == 3 && after.is_disjoint(&before), "{before:?} {after:?}");
 }

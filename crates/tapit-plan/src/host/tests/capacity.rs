@@ -1,6 +1,7 @@
 //! Memory is what capacity is counted in: demand first, spot in what is left.
 
-use super::notation::{blocked_texts, check};
+use super::notation::{blocked_texts, check, parse, print};
+use crate::host::plan_host;
 
 #[test]
 fn demand_is_admitted_in_turn_while_it_fits() {
@@ -141,6 +142,32 @@ fn memory_of_a_demand_instance_in_back_off_is_kept_for_it() {
          web: failed 1 in a row, last web.1
          work: blocked capacity 1 spot
          look again +15s",
+    );
+}
+
+#[test]
+fn spot_does_not_come_and_go_with_crash_loops_that_take_turns() {
+    // Once web fails as well, api has room, and would reclaim what had started meanwhile.
+    for web in ["", "1 g1 demand/0 starting@-1s", "1 g1 demand/0 stopped@-1s crashed restarts=5"] {
+        let inputs = format!(
+            "capacity 512
+             api g1 demand=1 size=512
+               1 g1 demand/0 stopped@-1s crashed restarts=5
+             web g1 demand=1 size=256
+               {web}
+             work g1 spot=1 size=256"
+        );
+        let plan = print(&plan_host(&parse(&inputs)));
+        assert!(plan.contains("work: blocked capacity 1 spot"), "{plan}");
+    }
+    check(
+        "capacity 512
+         api g1 demand=1 size=512
+         web g1 demand=1 size=256
+           1 g1 demand/0 healthy
+         work g1 spot=1 size=256",
+        "work: start work.100 g1 spot/0 size=256
+         api: blocked capacity 1 demand",
     );
 }
 

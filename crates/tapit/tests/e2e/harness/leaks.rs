@@ -120,18 +120,32 @@ pub fn containers(tag: &str) -> usize {
     groups(Path::new("/sys/fs/cgroup"), tag, 4).iter().map(children).max().unwrap_or(0)
 }
 
+/// The processes of a container.
+#[track_caller]
+fn members(tag: &str, container: &str) -> Vec<i32> {
+    let groups = groups(Path::new("/sys/fs/cgroup"), tag, 4).into_iter();
+    let group = groups.map(|group| group.join(container)).find(|group| group.is_dir());
+    let group = group.unwrap_or_else(|| panic!("{container} has no cgroup"));
+    let pids = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
+    pids.lines().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// What runs in a container, each with its words.
+#[track_caller]
+pub fn commands(tag: &str, container: &str) -> Vec<String> {
+    members(tag, container).into_iter().map(|pid| command(pid).trim_end().to_owned()).collect()
+}
+
 /// Kills process 1 of a container from outside.
 #[track_caller]
 pub fn kill_init(tag: &str, container: &str) {
-    let group = groups(Path::new("/sys/fs/cgroup"), tag, 4).into_iter().map(|group| group.join(container));
-    let group = group.clone().find(|group| group.is_dir()).unwrap_or_else(|| panic!("{container} has no cgroup"));
-    let pids = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
     // A process tells its number in each namespace, the innermost last.
-    let is_init = |pid: &&str| {
+    let is_init = |pid: &i32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
         numbers.split_whitespace().count() > 1 && numbers.split_whitespace().next_back() == Some("1")
     };
-    let pid = pids.lines().find(is_init).unwrap_or_else(|| panic!("{container} has no process 1 among {pids:?}"));
-    kill(Pid::from_raw(pid.parse().expect("a pid")), Signal::SIGKILL).expect("it can be killed");
+    let pid = members(tag, container).into_iter().find(is_init);
+    let pid = pid.unwrap_or_else(|| panic!("{container} has no process 1"));
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it can be killed");
 }

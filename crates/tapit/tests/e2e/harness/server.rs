@@ -25,6 +25,8 @@ pub struct Server {
     home: TempDir,
     data: PathBuf,
     flags: Vec<String>,
+    /// What callers on TCP must give; empty: none was set.
+    token: String,
     child: Option<Child>,
     http: SocketAddr,
     api: String,
@@ -42,6 +44,11 @@ impl Server {
 
     /// With further flags.
     pub fn with(flags: &[&str]) -> Self {
+        Self::with_token("", flags)
+    }
+
+    /// With a token that callers on TCP must give.
+    pub fn with_token(token: &str, flags: &[&str]) -> Self {
         let home = tempfile::Builder::new().prefix("tapit-e2e-").tempdir_in("/tmp").expect("a temporary directory");
         let data = home.path().join("data");
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -50,6 +57,7 @@ impl Server {
             home,
             data,
             flags,
+            token: token.to_owned(),
             child: None,
             http: nowhere,
             api: String::new(),
@@ -79,7 +87,7 @@ impl Server {
             .arg(&self.data)
             .args(["--http", &self.http.to_string()])
             .args(&self.flags)
-            .env_remove("TAPIT_TOKEN")
+            .env("TAPIT_TOKEN", &self.token)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
