@@ -63,6 +63,12 @@ pub struct Lifecycle {
     pub stop_timeout: Seconds,
 }
 
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { drain_timeout: Seconds(30), stop_timeout: Seconds(30) }
+    }
+}
+
 /// Everything that the user can set on a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
@@ -89,7 +95,7 @@ impl Default for ProcessSpec {
             image: None,
             port: PortSetting::Auto,
             health: Health { path: None, timeout: Seconds(60), min_healthy: Seconds(2) },
-            lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(30) },
+            lifecycle: Lifecycle::default(),
             disabled: false,
         }
     }

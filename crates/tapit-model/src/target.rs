@@ -14,8 +14,8 @@ pub struct ProcessTarget {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
-    /// No instance may be left; the process is forgotten once that is so.
-    Absent,
+    /// No instance may be left; the process is forgotten once that is so. What is left ends with these times.
+    Absent(Lifecycle),
     Present(Box<Formation>),
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use tapit_engine::EngineError;
 use tapit_model::{
-    AppName, Check, InstanceKey, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode, Revision,
-    Seconds,
+    AppName, Check, InstanceKey, Lifecycle, Presence, ProcessKey, ProcessName, ProcessTarget, Reason, ReasonCode,
+    Revision, Seconds,
 };
 use tapit_plan::host::{Ended, Phase};
 
@@ -27,7 +27,7 @@ type Checks = BTreeMap<(ProcessKey, u64), Check>;
 fn checks(targets: &[ProcessTarget]) -> Checks {
     let check = |target: &ProcessTarget| match &target.presence {
         Presence::Present(formation) => Some(((target.key.clone(), formation.generation), formation.check.clone())),
-        Presence::Absent => None,
+        Presence::Absent(_) => None,
     };
     targets.iter().filter_map(check).collect()
 }
@@ -75,7 +75,7 @@ fn enter(
         if process.target.is_none() {
             process.last_serial = serials::last(&shared.process_dir(&key));
             left_over.push((key.clone(), instance.key.id.clone()));
-            let presence = Presence::Absent;
+            let presence = Presence::Absent(Lifecycle::default());
             process.target = Some(ProcessTarget { key: key.clone(), revision: Revision(0), presence });
         }
         process.last_serial = process.last_serial.max(instance.serial);

@@ -189,6 +189,6 @@ impl Engine for Embedded {
 fn size(target: Option<&ProcessTarget>) -> Option<tapit_model::Size> {
     match &target?.presence {
         Presence::Present(formation) => Some(formation.size),
-        Presence::Absent => None,
+        Presence::Absent(_) => None,
     }
 }

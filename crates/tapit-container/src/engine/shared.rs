@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tapit_engine::Traffic;
-use tapit_model::{InstanceId, InstanceKey, Moment, ProcessKey};
+use tapit_model::{InstanceId, InstanceKey, Moment, Presence, ProcessKey};
 use tapit_plan::host::{Phase, plan_host};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -195,7 +195,7 @@ const DRAIN_POLL_MILLIS: u64 = 20;
 fn forget_absent(state: &mut HostState) -> bool {
     let before = state.processes.len();
     state.processes.retain(|_, process| {
-        let absent = process.target.as_ref().is_some_and(|target| target.presence == tapit_model::Presence::Absent);
+        let absent = process.target.as_ref().is_some_and(|target| matches!(target.presence, Presence::Absent(_)));
         !(absent && process.instances.is_empty())
     });
     state.processes.len() < before

@@ -37,7 +37,7 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Format
     let formation = match &process.target.as_ref()?.presence {
         // The target may have changed since the plan: made from another formation it would be an impostor.
         Presence::Present(formation) if formation.generation == order.generation => (**formation).clone(),
-        Presence::Present(_) | Presence::Absent => return None,
+        Presence::Present(_) | Presence::Absent(_) => return None,
     };
     let ip = shared.addresses().take();
     let place = |other: &&Instance| {

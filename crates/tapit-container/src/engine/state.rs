@@ -229,7 +229,7 @@ pub fn reason_of_order(code: ReasonCode) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use tapit_model::{AppName, CpuMillis, ProcessName, Seconds, Timestamp};
+    use tapit_model::{AppName, CpuMillis, Lifecycle, ProcessName, Seconds, Timestamp};
 
     use super::*;
 
@@ -268,7 +268,11 @@ mod tests {
             outgrown: false,
             resizing: resizing.map(size),
         };
-        let target = ProcessTarget { key: key.clone(), revision: Revision(7), presence: tapit_model::Presence::Absent };
+        let target = ProcessTarget {
+            key: key.clone(),
+            revision: Revision(7),
+            presence: tapit_model::Presence::Absent(Lifecycle::default()),
+        };
         let process = ProcessState {
             target: Some(target),
             instances: BTreeMap::from([(1, instance)]),

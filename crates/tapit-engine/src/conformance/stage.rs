@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tapit_model::{
-    AppName, Formation, InstanceKey, InstanceKind, InstanceObserved, InstanceState, Presence, ProcessKey, ProcessName,
-    ProcessObserved, ProcessTarget, Revision,
+    AppName, Formation, InstanceKey, InstanceKind, InstanceObserved, InstanceState, Lifecycle, Presence, ProcessKey,
+    ProcessName, ProcessObserved, ProcessTarget, Revision,
 };
 
 use super::{Behaviour, Subject};
@@ -47,7 +47,8 @@ impl<'a> Stage<'a> {
 
     pub async fn delete(&self, key: &ProcessKey) {
         let revision = Revision(self.revision.fetch_add(1, Ordering::Relaxed) + 1);
-        self.order(ProcessTarget { key: key.clone(), revision, presence: Presence::Absent }).await;
+        self.order(ProcessTarget { key: key.clone(), revision, presence: Presence::Absent(Lifecycle::default()) })
+            .await;
     }
 
     async fn order(&self, target: ProcessTarget) {

@@ -67,7 +67,7 @@ impl Process {
     pub fn formation(&self) -> Option<&Formation> {
         match &self.target.as_ref()?.presence {
             Presence::Present(formation) => Some(formation),
-            Presence::Absent => None,
+            Presence::Absent(_) => None,
         }
     }
 

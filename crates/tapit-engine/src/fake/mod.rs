@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapit_model::{
-    ImageRef, InstanceId, InstanceKey, MemoryMib, Moment, PinnedImage, Presence, ProcessKey, ProcessObserved,
-    ProcessTarget, Revision, Usage,
+    ImageRef, InstanceId, InstanceKey, Lifecycle, MemoryMib, Moment, PinnedImage, Presence, ProcessKey,
+    ProcessObserved, ProcessTarget, Revision, Usage,
 };
 use tokio::sync::watch;
 
@@ -108,7 +108,11 @@ impl Engine for Fake {
             enter(&mut machine, target);
         }
         for (key, process) in &mut machine.processes {
-            let absent = || ProcessTarget { key: key.clone(), revision: Revision(0), presence: Presence::Absent };
+            let absent = || ProcessTarget {
+                key: key.clone(),
+                revision: Revision(0),
+                presence: Presence::Absent(Lifecycle::default()),
+            };
             process.target.get_or_insert_with(absent);
         }
         drop(machine);

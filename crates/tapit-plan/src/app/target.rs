@@ -25,8 +25,7 @@ pub(super) fn generation(process: &Process) -> u64 {
 
 pub(super) fn order(inputs: &AppInputs, process: &Process, observed: Option<&ProcessObserved>) -> Order {
     if process.deleting {
-        let target = ProcessTarget { key: process.key.clone(), revision: process.revision, presence: Presence::Absent };
-        return Order { target: Some(target), ..Order::default() };
+        return Order { target: Some(absent(process, process.revision)), ..Order::default() };
     }
     let wanted = inputs.world.generations.get(&(process.key.clone(), generation(process)));
     let serving = inputs.world.generations.get(&(process.key.clone(), process.running_generation));
@@ -55,7 +54,11 @@ pub(super) fn order(inputs: &AppInputs, process: &Process, observed: Option<&Pro
 fn removal(process: &Process, observed: Option<&ProcessObserved>, revision: Revision) -> Option<ProcessTarget> {
     let wanted = process.spec.wanted(InstanceKind::Demand) + process.spec.wanted(InstanceKind::Spot);
     let must_go = wanted == 0 && sight::left(observed) > 0;
-    must_go.then(|| ProcessTarget { key: process.key.clone(), revision, presence: Presence::Absent })
+    must_go.then(|| absent(process, revision))
+}
+
+fn absent(process: &Process, revision: Revision) -> ProcessTarget {
+    ProcessTarget { key: process.key.clone(), revision, presence: Presence::Absent(process.spec.lifecycle) }
 }
 
 /// The complete order for a generation; `None` when its image is not pinned yet.

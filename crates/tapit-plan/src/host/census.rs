@@ -81,7 +81,7 @@ impl InstanceFacts {
 impl ProcessInputs {
     pub(crate) fn formation(&self) -> Option<&Formation> {
         match &self.target.presence {
-            Presence::Absent => None,
+            Presence::Absent(_) => None,
             Presence::Present(formation) => Some(formation),
         }
     }

@@ -3,7 +3,7 @@
 //! An instance that is still routed is never told to stop, however late it is: a request must never meet an instance
 //! after its SIGTERM.
 
-use tapit_model::{Lifecycle, Moment, ProcessSpec, ReasonCode};
+use tapit_model::{Lifecycle, Moment, Presence, ReasonCode};
 
 use super::{Action, InstanceFacts, Phase, ProcessInputs};
 
@@ -20,9 +20,12 @@ pub(super) enum Step {
     Wait,
 }
 
-/// How the instances of a process end. A target that is absent brings no times of its own; the defaults stand in.
+/// How the instances of a process end.
 pub(super) fn lifecycle(process: &ProcessInputs) -> Lifecycle {
-    process.formation().map_or_else(|| ProcessSpec::default().lifecycle, |formation| formation.lifecycle)
+    match &process.target.presence {
+        Presence::Absent(lifecycle) => *lifecycle,
+        Presence::Present(formation) => formation.lifecycle,
+    }
 }
 
 pub(super) fn next_step(instance: &InstanceFacts, lifecycle: Lifecycle, now: Moment) -> Step {

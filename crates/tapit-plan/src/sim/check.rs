@@ -74,7 +74,7 @@ struct Mine<'a> {
 impl Mine<'_> {
     fn formation(&self) -> Option<&Formation> {
         match &self.process.target.presence {
-            Presence::Absent => None,
+            Presence::Absent(_) => None,
             Presence::Present(formation) => Some(formation),
         }
     }

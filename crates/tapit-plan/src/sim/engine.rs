@@ -77,7 +77,7 @@ impl Sim {
         let Some(server) = &mut self.server else { return };
         let records = &self.machine.records;
         let is_left = |key: &ProcessKey| records.get(key).is_some_and(|records| !records.is_empty());
-        server.held.retain(|key, held| held.target.presence != Presence::Absent || is_left(key));
+        server.held.retain(|key, held| !matches!(held.target.presence, Presence::Absent(_)) || is_left(key));
     }
 
     fn execute(&mut self, key: &ProcessKey, action: Action) -> Result<(), String> {
@@ -123,7 +123,7 @@ impl Sim {
     fn start(&mut self, key: &ProcessKey, order: &StartOrder) -> Result<(), String> {
         self.seen.starts += 1;
         let Some(formation) = self.server.as_ref().and_then(|server| match &server.held.get(key)?.target.presence {
-            Presence::Absent => None,
+            Presence::Absent(_) => None,
             Presence::Present(formation) => Some(formation.clone()),
         }) else {
             return Err(format!("{} starts without a target", order.id));

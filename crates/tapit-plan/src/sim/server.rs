@@ -153,7 +153,7 @@ impl Sim {
             records.values_mut().for_each(|record| record.facts.outgrown = false);
         }
         let line = match &target.presence {
-            tapit_model::Presence::Absent => format!("apply {} absent", target.key),
+            tapit_model::Presence::Absent(_) => format!("apply {} absent", target.key),
             tapit_model::Presence::Present(f) => format!(
                 "apply {} r{} g{} demand={} spot={} size={}",
                 target.key,
@@ -231,7 +231,7 @@ impl Sim {
 
 fn size(target: &ProcessTarget) -> Option<tapit_model::Size> {
     match &target.presence {
-        tapit_model::Presence::Absent => None,
+        tapit_model::Presence::Absent(_) => None,
         tapit_model::Presence::Present(formation) => Some(formation.size),
     }
 }

@@ -1,6 +1,8 @@
 //! Time, traffic and everything that breaks.
 
-use tapit_model::{InstanceKind, MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, ReasonCode, Revision};
+use tapit_model::{
+    InstanceKind, Lifecycle, MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, ReasonCode, Revision,
+};
 
 use super::Sim;
 use super::server::{Held, Server};
@@ -141,7 +143,11 @@ impl Sim {
             server.held.extend(plan.targets.into_iter().map(|target| (target.key.clone(), Held::new(target))));
         }
         for (key, _) in self.machine.records.iter().filter(|(_, records)| !records.is_empty()) {
-            let target = ProcessTarget { key: key.clone(), revision: Revision(0), presence: Presence::Absent };
+            let target = ProcessTarget {
+                key: key.clone(),
+                revision: Revision(0),
+                presence: Presence::Absent(Lifecycle::default()),
+            };
             server.held.entry(key.clone()).or_insert_with(|| Held::new(target));
         }
         self.server = Some(server);

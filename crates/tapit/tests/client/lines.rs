@@ -150,7 +150,10 @@ fn the_server_takes_each_setting_from_its_flag_or_its_variable() {
         .with("TAPIT_DATA_DIR", "/d")
         .with("TAPIT_HTTP", "127.0.0.1:9")
         .run("tapit server --http 127.0.0.1:8");
-    assert!(matches!(&both.ending, Ending::Serve(_, words) if words.http.as_deref() == Some("127.0.0.1:8")), "{both:?}");
+    assert!(
+        matches!(&both.ending, Ending::Serve(_, words) if words.http.as_deref() == Some("127.0.0.1:8")),
+        "{both:?}"
+    );
 }
 
 #[test]

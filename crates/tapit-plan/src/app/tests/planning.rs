@@ -12,7 +12,7 @@ fn lines(plan: &AppPlan) -> Vec<String> {
     let order = |target: &ProcessTarget| {
         let name = &target.key.process;
         match &target.presence {
-            Presence::Absent => format!("{name} r{} absent", target.revision.0),
+            Presence::Absent(_) => format!("{name} r{} absent", target.revision.0),
             Presence::Present(f) => format!(
                 "{name} r{} g{} {}+{} {} {}",
                 target.revision.0, f.generation, f.demand, f.spot, f.image.reference, f.size.memory

@@ -88,7 +88,7 @@ fn process(words: &[&str]) -> ProcessInputs {
             None => formation.generation = generation(word),
         }
     }
-    let presence = if absent { Presence::Absent } else { Presence::Present(Box::new(formation)) };
+    let presence = if absent { Presence::Absent(formation.lifecycle) } else { Presence::Present(Box::new(formation)) };
     let target = ProcessTarget { key, revision: Revision(1), presence };
     ProcessInputs { target, next_serial, instances: Vec::new() }
 }
