@@ -96,9 +96,9 @@ impl Exit {
     /// In words: `exit 1`, `signal 9 (out of memory)`.
     pub fn describe(&self) -> String {
         let oom = if self.oom { " (out of memory)" } else { "" };
-        match (self.code, self.signal) {
-            (Some(code), _) => format!("exit {code}{oom}"),
-            (None, Some(signal)) => format!("signal {signal}{oom}"),
+        match (self.signal, self.code) {
+            (Some(signal), _) => format!("signal {signal}{oom}"),
+            (None, Some(code)) => format!("exit {code}{oom}"),
             (None, None) => format!("unknown exit{oom}"),
         }
     }

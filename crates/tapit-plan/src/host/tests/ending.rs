@@ -70,7 +70,7 @@ fn an_absent_process_forgets_its_dead_once_none_lives() {
         "web absent
            1 g1 demand/0 stopped crashed
            2 g1 demand/0 stopping@-1s deleted",
-        "look again +29s",
+        "look again +19s",
     );
     check(
         "web absent
