@@ -4,6 +4,7 @@
 //! to make an identity or a quantity, so a value that exists is legal.
 
 mod command;
+mod confinement;
 mod error;
 mod event;
 mod ids;
@@ -21,6 +22,7 @@ mod view;
 mod world;
 
 pub use command::CommandLine;
+pub use confinement::{Capability, Confinement};
 pub use error::{Code, Refusal, nearest};
 pub use event::{Event, EventKind};
 pub use ids::{AppName, InstanceId, InstanceKey, NameError, ProcessKey, ProcessName};

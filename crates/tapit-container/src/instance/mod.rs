@@ -18,7 +18,7 @@ pub use dir::{Adopted, DirError, InstanceDir};
 pub use files::{FileError, Stored};
 pub use launch::{Answer, Fault, LaunchError, launch};
 pub use log::{LogLine, Stream, file as log_file};
-pub use order::{EtcFiles, LogBounds, Order};
+pub use order::{EtcFiles, IdRange, LogBounds, Order};
 pub use record::{PROTOCOL, ProcessStamp, Record};
 pub use running::{Consumption, ResizeError, Running, SignalError, UsageError, WaitOutcome};
 pub use signal::{Signal, StopSignal, StopSignalError};

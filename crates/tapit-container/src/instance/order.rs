@@ -3,10 +3,11 @@
 //! Written to the instance's directory before anything is made, which is how leftovers of a start that was cut short are
 //! found again. After a resize in place the order holds the new size.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tapit_model::{InstanceKey, InstanceKind, ProcessName, Size};
+use tapit_model::{Capability, InstanceKey, InstanceKind, ProcessName, Size};
 
 use super::StopSignal;
 use crate::linux::cgroup::CgroupPath;
@@ -31,6 +32,10 @@ pub struct Order {
     pub cwd: String,
     /// As the image writes it: empty, `uid`, `name`, `uid:gid`, `name:group`.
     pub user: String,
+    /// The host's ids that stand behind the container's; `None`: no user namespace, root inside is root.
+    pub ids: Option<IdRange>,
+    /// Capabilities beyond the default ones.
+    pub cap_add: BTreeSet<Capability>,
     pub hostname: String,
     pub size: Size,
     /// How many processes and threads it may have.
@@ -46,6 +51,22 @@ pub struct Order {
     pub cgroup: CgroupPath,
     pub log: LogBounds,
     pub etc: EtcFiles,
+}
+
+/// Host ids, of users and groups alike, that a container's ids 0 to 65,535 are mapped to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    pub base: u32,
+}
+
+impl IdRange {
+    /// How many ids a container has.
+    pub const COUNT: u32 = 65_536;
+
+    /// The host's id behind one of the container's.
+    pub fn host(self, id: u32) -> Option<u32> {
+        if id < Self::COUNT { self.base.checked_add(id) } else { None }
+    }
 }
 
 /// How much of an instance's output is kept.

@@ -76,6 +76,8 @@ impl Host {
             env: vec![("GREETING".to_owned(), "hello".to_owned())],
             cwd: String::new(),
             user: String::new(),
+            ids: None,
+            cap_add: Default::default(),
             hostname: format!("web-{serial}"),
             size: Size { memory: MemoryMib::from_mib(64), cpu: CpuMillis::from_millis(1000) },
             pids: 1024,
