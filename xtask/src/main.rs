@@ -1,11 +1,18 @@
-//! Chores of this workspace: `cargo xtask tidy`, `cargo xtask check` and `cargo xtask bench`.
+//! Chores of this workspace: `cargo xtask tidy`, `check`, `bench` and `vm`.
 //!
 //! Developers and CI call it; the product does not depend on it. `tidy` looks at files only, `check` runs what CI runs,
-//! `bench` measures a release binary.
+//! `bench` measures a release binary, `vm` runs the engine on an emulated machine with cgroup v2.
 
 mod bench;
 mod check;
+mod command;
+// One image builder and one HTTP client serve the tests and the chores, so that all speak of the same thing.
+#[path = "../../crates/tapit/tests/e2e/harness/http.rs"]
+mod http;
+#[path = "../../crates/tapit/tests/e2e/harness/image.rs"]
+mod image;
 mod tidy;
+mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +23,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   tidy [--hints]      house rules: who may depend on whom, words that are out of place, lengths, module docs
   check [TEST ARGS]   formatting, lints, tidy and every test: what ./test and CI run
-  bench [ROUNDS]      starts, restarts and memory of target/release/tapit, beside docker where there is one";
+  bench [NAME...] [ROUNDS]
+                      target/release/tapit beside the container programs that are installed; `bench help` has the names
+  vm [SCENE...]       the engine in emulated machines with cgroup v2: tests, plain, delegated, systemd";
 
 fn main() -> ExitCode {
     let root = workspace();
@@ -27,6 +36,7 @@ fn main() -> ExitCode {
         ["tidy", "--hints"] => tidy::run(&root, Listing::Full).map_err(|error| chain(&error)),
         ["check", rest @ ..] => check::run(&root, rest).map_err(|error| chain(&error)),
         ["bench", rest @ ..] => bench::run(&root, rest).map_err(|error| chain(&error)),
+        ["vm", rest @ ..] => vm::run(&root, rest).map_err(|error| chain(&error)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(true)

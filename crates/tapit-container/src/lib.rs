@@ -4,6 +4,7 @@
 //! that speaks with the kernel. The program that embeds the engine calls `child_main` before anything else, because shims,
 //! monitors and unpacking helpers are that same program, run again.
 
+pub mod doctor;
 pub mod engine;
 pub mod images;
 pub mod instance;

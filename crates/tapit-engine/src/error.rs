@@ -30,6 +30,10 @@ pub enum EngineError {
     UnknownProcess(ProcessKey),
     #[error("the engine has no instance {0}")]
     UnknownInstance(String),
+    #[error("the instance {0} does not run")]
+    NotRunning(String),
+    #[error("{0:?} is no position in a log of this engine")]
+    UnknownPosition(String),
     /// An act on this host or on an API failed; the act names the thing.
     #[error("{act}")]
     Act {

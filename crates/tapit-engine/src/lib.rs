@@ -6,18 +6,22 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod exec;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod logs;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapit_model::{
     Digest, ImageRef, ImageView, InstanceId, InstanceKey, MemoryMib, PinnedImage, ProcessKey, ProcessObserved,
-    ProcessTarget, Usage,
+    ProcessTarget, Usage, UsageOf,
 };
 
 pub use error::{EngineError, ImageFault};
+pub use exec::{EXEC_QUEUE, ExecInput, ExecOutput, ExecRequest, ExecSession, Terminal};
+pub use logs::{LogPart, LogPosition, LogReading};
 
 /// What became of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +68,19 @@ pub trait Engine: Send + Sync {
     /// Gives a notice to the newest `count` live spot instances of a process, as if their capacity were reclaimed.
     async fn interrupt(&self, process: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError>;
 
-    /// What running instances use now.
-    async fn usage(&self, process: &ProcessKey) -> Result<Vec<(InstanceId, Usage)>, EngineError>;
+    /// What running instances use now; one that ends meanwhile is left out.
+    async fn usage(&self, of: &UsageOf) -> Result<Vec<(InstanceKey, Usage)>, EngineError>;
 
     /// The last lines that an instance wrote, oldest first; also of one that has stopped.
     async fn log_tail(&self, instance: &InstanceKey, lines: usize) -> Result<Vec<String>, EngineError>;
+
+    /// Reads the log of an instance, also of one that has stopped, as long as it is remembered. A line is there within a
+    /// moment of being written; nothing is waited for.
+    async fn logs(&self, instance: &InstanceKey, part: &LogPart) -> Result<LogReading, EngineError>;
+
+    /// Runs a command in an instance, beside its program. Answers once it is about to run; a program that is not there
+    /// ends with 127 like in a shell. The command does not outlive the instance, the session or the engine.
+    async fn exec(&self, instance: &InstanceKey, request: ExecRequest) -> Result<ExecSession, EngineError>;
 
     /// `None` where capacity is not this engine's to count.
     fn capacity(&self) -> Option<Capacity>;

@@ -90,6 +90,22 @@ impl Refusal {
     }
 }
 
+/// An error and its causes in one line, each said once.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(said.trim_end()) {
+            text += ": ";
+            text += said.trim_end();
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// The candidate nearest to a mistyped word, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bound = (word.chars().count() / 3).clamp(1, 3);
@@ -125,6 +141,19 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Step(&'static str, #[source] Option<Box<Step>>);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_each_said_once() {
+        let io = Step("no such file\n", None);
+        let transparent = Step("opening x: no such file\n", Some(Box::new(io)));
+        assert_eq!(describe(&transparent), "opening x: no such file\n");
+        let wrapped = Step("starting", Some(Box::new(Step("opening x", Some(Box::new(Step("no such file\n", None)))))));
+        assert_eq!(describe(&wrapped), "starting: opening x: no such file");
+    }
 
     #[test]
     fn a_near_word_is_suggested_and_a_far_one_is_not() {

@@ -17,6 +17,8 @@ pub enum ProcessField {
     MinHealthyTime,
     DrainTimeout,
     StopTimeout,
+    Userns,
+    CapAdd,
     Disabled,
     Resize,
 }
@@ -130,6 +132,22 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         synonyms: &[],
         value: "TIME",
         help: "from SIGTERM to SIGKILL (default 30s)",
+        on_create: true,
+    },
+    KeyInfo {
+        field: ProcessField::Userns,
+        name: "userns",
+        synonyms: &[],
+        value: "true|false",
+        help: "root inside is nobody in particular outside (default true)",
+        on_create: true,
+    },
+    KeyInfo {
+        field: ProcessField::CapAdd,
+        name: "cap_add",
+        synonyms: &[],
+        value: "NAME,NAME",
+        help: "capabilities beyond the default ones, for example NET_ADMIN,NET_RAW; empty means none",
         on_create: true,
     },
     KeyInfo {

@@ -7,9 +7,11 @@ mod command;
 mod confinement;
 mod error;
 mod event;
+mod exec;
 mod ids;
 mod image;
 mod keys;
+mod log;
 mod observed;
 mod patch;
 mod quantity;
@@ -18,18 +20,21 @@ mod route;
 mod spec;
 mod target;
 mod time;
+mod usage;
 mod view;
 mod world;
 
 pub use command::CommandLine;
 pub use confinement::{Capability, Confinement};
-pub use error::{Code, Refusal, nearest};
+pub use error::{Code, Refusal, describe, nearest};
 pub use event::{Event, EventKind};
+pub use exec::{EXEC_MAX_PAYLOAD, EXEC_PROTOCOL, EXEC_WINDOW, ExecFrame, ExecFrameError, WindowSize};
 pub use ids::{AppName, InstanceId, InstanceKey, NameError, ProcessKey, ProcessName};
 pub use image::{Digest, ImageError, ImageRef};
 pub use keys::{KeyInfo, PROCESS_KEYS, ProcessField, process_field};
+pub use log::{LogLine, LogStream, Since};
 pub use observed::{
-    Blocked, BlockedCode, Exit, Failure, InstanceObserved, InstanceState, ProcessObserved, Reason, ReasonCode, Usage,
+    Blocked, BlockedCode, Exit, Failure, InstanceObserved, InstanceState, ProcessObserved, Reason, ReasonCode,
 };
 pub use patch::{Assign, CountChange, ProcessPatch, ResizeMode, Words};
 pub use quantity::{CpuMillis, MemoryMib, QuantityError, Seconds};
@@ -38,9 +43,10 @@ pub use route::{Backend, Route, RouteTable};
 pub use spec::{Health, InstanceKind, Lifecycle, Port, PortSetting, ProcessSpec, Size};
 pub use target::{Check, Formation, PinnedImage, Presence, ProcessTarget};
 pub use time::{Moment, Timestamp};
+pub use usage::{NetworkUsage, Pressure, Usage, UsageOf};
 pub use view::{
-    AppView, BlockedView, Counts, EventView, HealthView, ImageView, InstanceView, LastExitView, Outcome, ProcessView,
-    Progress, RequestCounts, RolloutView, StatusView,
+    AppView, BlockedView, Counts, EventView, HealthView, ImageView, InstanceUsageView, InstanceView, LastExitView,
+    LogLineView, Outcome, ProcessView, Progress, RequestCounts, RolloutView, StatusView,
 };
 pub use world::{
     App, Change, Generation, ImageSource, Process, Revision, Rollout, RolloutKind, RolloutState, Template, World,

@@ -124,15 +124,6 @@ pub struct InstanceObserved {
     pub last_exit: Option<Exit>,
 }
 
-/// What an instance uses now; read on demand, for `show`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    pub memory_bytes: u64,
-    pub memory_peak_bytes: u64,
-    /// Of one cpu since the last reading; `None` on the first.
-    pub cpu_percent: Option<f64>,
-}
-
 /// Why something wanted does not happen now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
@@ -148,6 +139,8 @@ pub struct Blocked {
 pub enum BlockedCode {
     /// No image is known yet.
     NoImage,
+    /// The image's name is being looked up: nothing to tell of where the image is held already.
+    Resolving,
     /// The image is being fetched and unpacked.
     Pulling,
     /// The image could not be had.
@@ -162,6 +155,7 @@ impl BlockedCode {
     pub fn as_str(self) -> &'static str {
         match self {
             BlockedCode::NoImage => "no_image",
+            BlockedCode::Resolving => "resolving",
             BlockedCode::Pulling => "pulling",
             BlockedCode::ImageUnavailable => "image_unavailable",
             BlockedCode::Capacity => "capacity",

@@ -1,12 +1,12 @@
 //! `key=value` words as a typed change of a process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommandLine, CpuMillis, ImageRef, MemoryMib, Port, PortSetting, ProcessField, ProcessSpec, Refusal, Seconds,
-    process_field,
+    Capability, CommandLine, CpuMillis, ImageRef, MemoryMib, Port, PortSetting, ProcessField, ProcessSpec, Refusal,
+    Seconds, process_field,
 };
 
 /// Words as typed: key to value. What the API's bodies hold, and what the command line sends.
@@ -76,6 +76,8 @@ pub struct ProcessPatch {
     pub min_healthy_time: Option<Assign<Seconds>>,
     pub drain_timeout: Option<Assign<Seconds>>,
     pub stop_timeout: Option<Assign<Seconds>>,
+    pub userns: Option<Assign<bool>>,
+    pub cap_add: Option<Assign<BTreeSet<Capability>>>,
     pub disabled: Option<bool>,
     pub resize: Option<ResizeMode>,
 }
@@ -151,8 +153,12 @@ impl ProcessPatch {
             ProcessField::MinHealthyTime => self.min_healthy_time = Some(seconds(0..=3600)?),
             ProcessField::DrainTimeout => self.drain_timeout = Some(seconds(0..=3600)?),
             ProcessField::StopTimeout => self.stop_timeout = Some(seconds(0..=3600)?),
+            ProcessField::Userns => self.userns = Some(assign(value, |v| boolean(v).ok_or_else(|| wrong(BOOLEAN)))?),
+            ProcessField::CapAdd => {
+                self.cap_add = Some(assign(value, |v| Capability::parse_list(v).map_err(|e| wrong(&e)))?);
+            }
             ProcessField::Disabled => {
-                self.disabled = Some(boolean(value).ok_or_else(|| wrong("give true or false (yes/no, on/off, 1/0)"))?);
+                self.disabled = Some(boolean(value).ok_or_else(|| wrong(BOOLEAN))?);
             }
             ProcessField::Resize => {
                 self.resize = Some(match value {
@@ -181,6 +187,8 @@ impl ProcessPatch {
         put(&mut spec.health.min_healthy, &self.min_healthy_time, default.health.min_healthy);
         put(&mut spec.lifecycle.drain_timeout, &self.drain_timeout, default.lifecycle.drain_timeout);
         put(&mut spec.lifecycle.stop_timeout, &self.stop_timeout, default.lifecycle.stop_timeout);
+        put(&mut spec.confinement.userns, &self.userns, default.confinement.userns);
+        put(&mut spec.confinement.cap_add, &self.cap_add, default.confinement.cap_add);
         spec.disabled = self.disabled.unwrap_or(spec.disabled);
         Ok(spec)
     }
@@ -239,6 +247,8 @@ fn new_count(key: &str, change: &Option<Assign<CountChange>>, present: u32, defa
     }
 }
 
+const BOOLEAN: &str = "give true or false (yes/no, on/off, 1/0)";
+
 /// Booleans as users write them.
 fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
@@ -270,9 +280,10 @@ mod tests {
 
     #[test]
     fn an_empty_value_goes_back_to_the_default() {
-        let patch = ProcessPatch::parse(&words("command=x memory=2 image=a:b"), false).expect("legal");
+        let patch = ProcessPatch::parse(&words("command=x memory=2 image=a:b userns=no cap_add=net_raw"), false)
+            .expect("legal");
         let spec = patch.apply_to(&ProcessSpec::default()).expect("legal");
-        let cleared = ProcessPatch::parse(&words("command= memory= image="), false).expect("legal");
+        let cleared = ProcessPatch::parse(&words("command= memory= image= userns= cap_add="), false).expect("legal");
         assert_eq!(cleared.apply_to(&spec), Ok(ProcessSpec::default()));
     }
 
@@ -289,6 +300,8 @@ mod tests {
             ("disabled=maybe", "true or false"),
             ("memroy=1", "did you mean memory?"),
             ("stop_timeout=-1", "0 to 3600 seconds"),
+            ("userns=maybe", "true or false"),
+            ("cap_add=NET_ADMN", "did you mean NET_ADMIN?"),
         ] {
             let error = set(text).expect_err(text);
             assert!(error.message.contains(part), "{text}: {}", error.message);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandLine, CpuMillis, ImageRef, MemoryMib, Seconds};
+use crate::{CommandLine, Confinement, CpuMillis, ImageRef, MemoryMib, Seconds};
 
 /// How an instance is paid for with capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub struct ProcessSpec {
     pub port: PortSetting,
     pub health: Health,
     pub lifecycle: Lifecycle,
+    #[serde(default)]
+    pub confinement: Confinement,
     pub disabled: bool,
 }
 
@@ -96,6 +98,7 @@ impl Default for ProcessSpec {
             port: PortSetting::Auto,
             health: Health { path: None, timeout: Seconds(60), min_healthy: Seconds(2) },
             lifecycle: Lifecycle::default(),
+            confinement: Confinement::default(),
             disabled: false,
         }
     }

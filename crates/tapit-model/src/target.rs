@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandLine, Digest, ImageRef, Lifecycle, Port, ProcessKey, Revision, Seconds, Size};
+use crate::{CommandLine, Confinement, Digest, ImageRef, Lifecycle, Port, ProcessKey, Revision, Seconds, Size};
 
 /// Everything that an engine must know of one process. Complete in itself; an older revision is refused as stale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct Formation {
     pub demand: u32,
     pub spot: u32,
     pub lifecycle: Lifecycle,
+    #[serde(default)]
+    pub confinement: Confinement,
     /// HTTP from outside goes to it: an instance counts as serving only once it is routed.
     pub public: bool,
     /// The app's variables, sorted by name.

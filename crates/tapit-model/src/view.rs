@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Usage;
+
 macro_rules! views {
     ($($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* })*) => {
         $($(#[$doc])*
@@ -85,6 +87,23 @@ views! {
         pub last_exit: Option<LastExitView>,
     }
 
+    /// What one instance uses, beside what it is.
+    pub struct InstanceUsageView {
+        pub app: String,
+        pub process: String,
+        pub instance: String,
+        pub kind: String,
+        pub state: String,
+        /// Failures in a row in its place before it.
+        pub restarts: u32,
+        /// Its size in vCPU.
+        pub cpu: f64,
+        /// The instance whose place it took was killed for lack of memory.
+        pub last_exit_oom: bool,
+        /// `null` for one that is not measured: it is being made, or has just ended.
+        pub usage: Option<Usage>,
+    }
+
     pub struct BlockedView {
         pub code: String,
         pub text: String,
@@ -128,6 +147,9 @@ views! {
         pub drain_timeout: u64,
         /// Seconds.
         pub stop_timeout: u64,
+        pub userns: bool,
+        /// Capabilities beyond the default ones, by name without `CAP_`.
+        pub cap_add: Vec<String>,
         pub generation: u64,
         pub running_generation: u64,
         pub created_at: String,
@@ -178,6 +200,16 @@ views! {
         pub server_memory_bytes: u64,
         /// What this host lacks, one sentence each.
         pub warnings: Vec<String>,
+    }
+
+    /// One line of a log.
+    pub struct LogLineView {
+        pub at: String,
+        pub process: String,
+        pub instance: String,
+        /// `stdout`, `stderr`, or `tapit` for a remark of our own.
+        pub stream: String,
+        pub text: String,
     }
 
     /// The answer to a change.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, CommandLine, Exit, Health, ImageRef, Lifecycle, PinnedImage, PortSetting, ProcessKey, ProcessSpec, Size,
-    Timestamp,
+    AppName, CommandLine, Confinement, Exit, Health, ImageRef, Lifecycle, PinnedImage, PortSetting, ProcessKey,
+    ProcessSpec, Size, Timestamp,
 };
 
 /// Orders the targets of a process; grows with every change.
@@ -64,6 +64,8 @@ pub struct Template {
     pub health: Health,
     pub lifecycle: Lifecycle,
     pub size: Size,
+    #[serde(default)]
+    pub confinement: Confinement,
     pub variables: Vec<(String, String)>,
 }
 

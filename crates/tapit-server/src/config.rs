@@ -14,6 +14,7 @@ pub struct ServerArgs {
     pub engine: Option<String>,
     pub ephemeral: bool,
     pub capacity_memory: Option<String>,
+    pub spares_memory: Option<String>,
     pub log_format: Option<String>,
 }
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub http: SocketAddr,
     pub ephemeral: bool,
     pub capacity: Option<MemoryMib>,
+    /// For containers that are made before they are needed.
+    pub spares: MemoryMib,
     pub log_format: LogFormat,
     /// Wanted of every caller on TCP.
     pub token: Option<String>,
@@ -65,6 +68,14 @@ impl Config {
         let capacity = args.capacity_memory.as_deref().map(MemoryMib::parse).transpose().map_err(|error| {
             Refusal::usage(format!("--capacity-memory {:?} is not legal; {}", error.value, error.legal))
         })?;
+        let spares = match args.spares_memory.as_deref() {
+            None => SPARES,
+            Some("0") => MemoryMib::from_mib(0),
+            Some(text) => MemoryMib::parse(text).map_err(|error| {
+                let text = format!("--spares-memory {:?} is not legal; {}, or 0 for none", error.value, error.legal);
+                Refusal::usage(text)
+            })?,
+        };
         let log_format = match args.log_format.as_deref() {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
@@ -72,9 +83,12 @@ impl Config {
                 return Err(Refusal::usage(format!("--log-format {other:?} is not known; give text or json")));
             }
         };
-        Ok(Self { data_dir, api, http, ephemeral: args.ephemeral, capacity, log_format, token })
+        Ok(Self { data_dir, api, http, ephemeral: args.ephemeral, capacity, spares, log_format, token })
     }
 }
+
+/// Some dozen spares.
+const SPARES: MemoryMib = MemoryMib::from_mib(64);
 
 const SOCKET: &str = "tapit.sock";
 
@@ -120,6 +134,7 @@ mod tests {
         let config = resolve(|_| {}, None).expect("legal");
         assert_eq!(config.api, ApiAddress::Unix("/x/tapit.sock".into()));
         assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.spares, MemoryMib::from_mib(64));
     }
 
     #[test]
@@ -131,6 +146,8 @@ mod tests {
         check(|a| a.engine = Some("docker".into()), "the engine is embedded");
         check(|a| a.http = Some("localhost".into()), "HOST:PORT");
         check(|a| a.capacity_memory = Some("lots".into()), "memory=0.5");
+        check(|a| a.spares_memory = Some("1M".into()), "or 0 for none");
+        assert_eq!(resolve(|a| a.spares_memory = Some("0".into()), None).map(|c| c.spares.mib()), Ok(0));
         check(|a| a.log_format = Some("xml".into()), "text or json");
         check(|a| a.api = Some("unix://x".into()), "absolute path");
         check(|a| a.api = Some("127.0.0.1:0".into()), "TAPIT_TOKEN");

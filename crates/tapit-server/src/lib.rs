@@ -10,6 +10,7 @@ mod execute;
 mod hub;
 mod ledger;
 mod lock;
+pub mod metrics;
 mod prepare;
 mod reconcile;
 mod requests;

@@ -1,10 +1,11 @@
 //! Makes images ready in tasks of their own, so that a slow registry holds up nobody.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tapit_engine::{EngineError, ImageFault, Prepared};
-use tapit_model::{Event, EventKind, ImageRef};
+use tapit_model::{Event, EventKind, ImageRef, describe};
 use tapit_plan::app::{self, ImageProgress, Prepare};
 use tapit_store::StoreError;
 
@@ -13,20 +14,33 @@ use crate::hub::Hub;
 
 /// Between attempts while a registry does not answer; after the last one the rollout has failed.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// An image that is held is ready long before; one that is not ready by then is said to be waited for.
+const SLOW: Duration = Duration::from_secs(1);
 /// Before an image that could not be had is asked for again.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Prepares the image of one generation and pins it. Callers for the same image share the work in the engine.
 pub fn spawn(hub: &Arc<Hub>, prepare: Prepare) {
-    hub.images().insert(prepare.image.clone(), ImageProgress::Preparing);
+    hub.images().insert(prepare.image.clone(), ImageProgress::Asked);
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
-        match attempts(&hub, &prepare.image).await {
+        match noted(&hub, &prepare.image).await {
             Ok(prepared) => pin(&hub, &prepare, prepared),
             Err((error, attempts)) => failed(&hub, &prepare.image, &error, attempts),
         }
         hub.nudge();
     });
+}
+
+/// Notes meanwhile that it takes a while, if it does.
+async fn noted(hub: &Hub, image: &ImageRef) -> Result<Prepared, (EngineError, u32)> {
+    let mut attempts = pin!(attempts(hub, image));
+    if let Ok(answer) = tokio::time::timeout(SLOW, attempts.as_mut()).await {
+        return answer;
+    }
+    hub.images().insert(image.clone(), ImageProgress::Preparing);
+    hub.nudge();
+    attempts.await
 }
 
 /// Tries until the answer is final. The error comes with the number of attempts made.
@@ -92,7 +106,7 @@ pub fn forget_failure(hub: &Hub, image: &ImageRef) {
         let mut images = hub.images();
         match images.get(image) {
             Some(ImageProgress::Failed { .. }) => images.remove(image).is_some(),
-            Some(ImageProgress::Preparing) | None => false,
+            Some(ImageProgress::Asked | ImageProgress::Preparing) | None => false,
         }
     };
     if removed {
@@ -108,18 +122,10 @@ fn is_for_good(error: &EngineError) -> bool {
             ImageFault::Unreachable | ImageFault::Host => false,
         },
         EngineError::Archive { .. } => true,
-        EngineError::UnknownProcess(_) | EngineError::UnknownInstance(_) | EngineError::Act { .. } => false,
+        EngineError::UnknownProcess(_)
+        | EngineError::UnknownInstance(_)
+        | EngineError::NotRunning(_)
+        | EngineError::UnknownPosition(_)
+        | EngineError::Act { .. } => false,
     }
-}
-
-/// An error with its causes, in one line.
-pub fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tapit_engine::EngineError;
 use tapit_model::{
@@ -15,14 +15,15 @@ use tapit_model::{
 use tapit_plan::app::{self, AppInputs, AppPlan, Prepare};
 use tapit_store::StoreError;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::hub::Hub;
 use crate::{clock, execute, prepare, traffic};
 
 /// Between passes without any wake-up.
 const IDLE: Duration = Duration::from_secs(30);
-/// A storm of wake-ups is answered once per pause, which is as long as the pass was: at most half of a cpu goes into it.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// After each pass the loop rests for as long as the pass took: a storm of wake-ups takes at most half of a cpu, and one
+/// that comes later is answered at once.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// After a pass that failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -55,14 +56,14 @@ pub async fn run(hub: Arc<Hub>, mut closing: watch::Receiver<bool>) {
                 RETRY
             }
         };
-        let pause = began.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let rested = Instant::now() + began.elapsed().min(LONGEST_PAUSE);
         tokio::select! {
             () = hub.nudged() => {}
             Ok(()) = engine.changed() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = sleep(wait) => {}
             _ = closing.wait_for(|closing| *closing) => return,
         }
-        tokio::time::sleep(pause).await;
+        sleep_until(rested).await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tapit_container::engine::{Embedded, EmbeddedConfig};
 use tapit_engine::{EngineError, SharedEngine};
-use tapit_model::{Code, ProcessObserved, Refusal, Revision};
+use tapit_model::{Code, ProcessObserved, Refusal, Revision, describe};
 use tapit_router::{Router, RouterError};
 use tapit_store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
@@ -21,7 +21,6 @@ use crate::config::{ApiAddress, Config, LogFormat, ServerArgs};
 use crate::hub::{Facts, Hub};
 use crate::ledger::Ledger;
 use crate::lock::{DataDirLock, LockError};
-use crate::prepare::describe;
 use crate::service::Service;
 use crate::traffic::RouterTraffic;
 use crate::{api, clock, reconcile};
@@ -176,6 +175,7 @@ async fn open_engine(config: &Config, router: &Router) -> Result<SharedEngine, S
         data_dir: config.data_dir.clone(),
         exe: OWN_PROGRAM.into(),
         capacity: config.capacity,
+        spares_memory: config.spares,
         traffic,
     };
     let engine = Embedded::open(embedded).await?;

@@ -1,31 +1,38 @@
 //! What the API can ask: admits changes, answers views, waits for outcomes.
 
 mod changes;
+mod exec;
 mod images;
+mod logs;
 mod reading;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tapit_engine::ExecSession;
 use tapit_model::{
-    AppName, AppView, Code, EventView, ImageRef, ImageView, Outcome, ProcessName, ProcessView, Progress, Refusal,
-    Request, StatusView, World,
+    AppName, AppView, Code, EventView, ImageRef, ImageView, InstanceUsageView, Outcome, ProcessName, ProcessView,
+    Progress, Refusal, Request, StatusView, World, describe,
 };
 use tapit_store::{EventFilter, StoreError};
 
-use crate::api::Core;
+use tokio::sync::Semaphore;
+
+use crate::api::{Core, ExecAsked, LogPages, LogQuery};
 use crate::hub::Hub;
-use crate::prepare::describe;
+use crate::metrics::Measurements;
 
 pub struct Service {
     hub: Arc<Hub>,
+    log_readers: Arc<Semaphore>,
 }
 
 impl Service {
     pub fn new(hub: Arc<Hub>) -> Self {
-        Self { hub }
+        Self { hub, log_readers: Arc::new(Semaphore::new(logs::READERS)) }
     }
 }
 
@@ -73,6 +80,28 @@ impl Core for Service {
 
     async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal> {
         reading::events(&self.hub, &filter)
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<LogPages, Refusal> {
+        logs::open(&self.hub, &self.log_readers, query).await
+    }
+
+    async fn usage(&self, app: &AppName, process: Option<&ProcessName>) -> Result<Vec<InstanceUsageView>, Refusal> {
+        usage::usage(&self.hub, app, process).await
+    }
+
+    async fn measurements(&self) -> Result<Measurements, Refusal> {
+        usage::measurements(&self.hub).await
+    }
+
+    async fn exec(&self, asked: ExecAsked) -> Result<ExecSession, Refusal> {
+        exec::exec(&self.hub, asked).await
+    }
+
+    async fn closing(&self) {
+        let mut passes = self.hub.passes();
+        // A hub that is gone has closed as well.
+        while !self.hub.is_closing() && passes.changed().await.is_ok() {}
     }
 
     async fn status(&self) -> StatusView {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tapit_container::engine::{Embedded, EmbeddedConfig};
 use tapit_engine::{Engine, Traffic};
-use tapit_model::{InstanceKey, Refusal};
+use tapit_model::{InstanceKey, MemoryMib, Refusal};
 
 use crate::lock::{DataDirLock, LockError};
 use crate::server::{OWN_PROGRAM, ServerError, refusal, remove_data, with_runtime};
@@ -44,6 +44,7 @@ pub fn teardown(given: &Path) -> Result<String, Refusal> {
             data_dir: dir.clone(),
             exe: OWN_PROGRAM.into(),
             capacity: None,
+            spares_memory: MemoryMib::from_mib(0),
             traffic: Arc::new(NoTraffic),
         };
         let engine = Embedded::open(config).await?;

@@ -7,6 +7,7 @@ mod app;
 mod instance;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use tapit_model::{
     Blocked, BlockedView, Check, CommandLine, Counts, Event, EventView, Generation, HealthView, ImageSource, ImageView,
@@ -16,6 +17,7 @@ use tapit_model::{
 use tapit_plan::app::{health_check, resolve_port, status};
 
 pub use app::app_view;
+pub use usage::usage_views;
 
 /// What all views share.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,8 @@ pub fn process_view(context: &Context<'_>, process: &Process, sight: Sight<'_>) 
         health: health_view(process, template),
         drain_timeout: spec.lifecycle.drain_timeout.0,
         stop_timeout: spec.lifecycle.stop_timeout.0,
+        userns: spec.confinement.userns,
+        cap_add: spec.confinement.cap_add.iter().map(ToString::to_string).collect(),
         generation: process.generation,
         running_generation: process.running_generation,
         created_at: process.created_at.to_string(),

@@ -56,6 +56,8 @@ pub enum Action {
     Teardown {
         data_dir: Option<PathBuf>,
     },
+    /// Looks at this machine.
+    Doctor,
     /// Needs a server.
     Ask(Command),
 }
@@ -81,7 +83,31 @@ pub enum Command {
     DeleteImage { name: ImageRef },
     PruneImages,
     Events { process: Option<ProcessName>, lines: u32, reading: Reading },
+    Logs(LogsWanted),
+    Exec(ExecWanted),
     Status,
+    Top { process: Option<ProcessName>, reading: Reading },
+}
+
+/// Which lines of which logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogsWanted {
+    pub process: Option<ProcessName>,
+    pub instance: Option<String>,
+    pub lines: u32,
+    /// As typed; the server's clock gives a span its meaning.
+    pub since: Option<String>,
+    pub reading: Reading,
+}
+
+/// A command to run in an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecWanted {
+    pub process: Option<ProcessName>,
+    /// `None`: the newest healthy one.
+    pub instance: Option<String>,
+    /// As typed; the server splits it.
+    pub command: String,
 }
 
 /// The meaning of a row that needs a server.
@@ -89,7 +115,7 @@ pub fn ask(command: Command) -> Result<Action, Refusal> {
     Ok(Action::Ask(command))
 }
 
-/// Whether events are printed as they come.
+/// Whether events, lines or measurements are printed as they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     Snapshot,
@@ -105,6 +131,7 @@ pub struct ServerWords {
     pub engine: Option<String>,
     pub ephemeral: bool,
     pub capacity_memory: Option<String>,
+    pub spares_memory: Option<String>,
     pub log_format: Option<String>,
 }
 
@@ -129,6 +156,7 @@ impl ServerWords {
         from(&flags::HTTP, &mut self.http)?;
         from(&flags::ENGINE, &mut self.engine)?;
         from(&flags::CAPACITY_MEMORY, &mut self.capacity_memory)?;
+        from(&flags::SPARES_MEMORY, &mut self.spares_memory)?;
         from(&flags::LOG_FORMAT, &mut self.log_format)?;
         let mut ephemeral = None;
         from(&flags::EPHEMERAL, &mut ephemeral)?;

@@ -11,13 +11,15 @@ pub mod invocation;
 pub mod output;
 pub mod select;
 pub mod surroundings;
+mod terminal;
 
 use std::path::PathBuf;
 
+use tapit_container::doctor::Check;
 use tapit_model::Refusal;
 
 use commands::Stop;
-use invocation::ServerWords;
+use invocation::{Common, ServerWords};
 use output::Screen;
 use surroundings::Surroundings;
 
@@ -28,6 +30,8 @@ pub enum Ending {
     Exit(u8),
     /// Run a server in the foreground.
     Serve(PathBuf, ServerWords),
+    /// Look at this machine and say what it has and lacks; containers would have their files in this directory.
+    Doctor(PathBuf, Common),
     /// Remove everything that the server of this data directory ever made; it was confirmed.
     Teardown(std::path::PathBuf),
 }
@@ -44,6 +48,14 @@ pub fn run(argv: &[String], surroundings: &Surroundings, screen: &mut Screen) ->
     }
 }
 
+/// Prints what was found of this machine; answers the exit status.
+pub fn doctor(checks: &[Check], common: Common, surroundings: &Surroundings, screen: &mut Screen) -> u8 {
+    match commands::doctor::doctor(checks, common, surroundings, screen) {
+        Ok(()) => 0,
+        Err(stop) => report(stop, screen),
+    }
+}
+
 /// Says why a command stopped; the one place where exit statuses come from.
 pub fn report(stop: Stop, screen: &mut Screen) -> u8 {
     match stop {
@@ -51,6 +63,7 @@ pub fn report(stop: Stop, screen: &mut Screen) -> u8 {
             screen.say(&format!("tapit: {}", refusal.message));
             refusal.code.exit_status()
         }
+        Stop::Ended(status) => status,
         // Whoever reads has seen enough (`tapit list processes | head -1`); that is not a failure.
         Stop::Write(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Stop::Write(error) => {

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tapit_cli::commands::Stop;
@@ -25,6 +25,11 @@ fn main() -> ExitCode {
     match with_screen(|surroundings, screen| command(arguments, surroundings, screen)) {
         Ending::Exit(status) => ExitCode::from(status),
         Ending::Serve(data_dir, words) => tapit_server::run(server_args(data_dir, words)),
+        Ending::Doctor(dir, common) => {
+            let checks = tapit_container::doctor::examine(Path::new("/proc/self/exe"), &dir);
+            let status = with_screen(|surroundings, screen| tapit_cli::doctor(&checks, common, surroundings, screen));
+            ExitCode::from(status)
+        }
         Ending::Teardown(data_dir) => match tapit_server::teardown(&data_dir) {
             Ok(done) => {
                 with_screen(|_, screen| screen.say(&done));
@@ -57,6 +62,6 @@ fn command(arguments: Vec<OsString>, surroundings: &Surroundings, screen: &mut S
 }
 
 fn server_args(data_dir: PathBuf, words: ServerWords) -> ServerArgs {
-    let ServerWords { data_dir: _, api, http, engine, ephemeral, capacity_memory, log_format } = words;
-    ServerArgs { data_dir, api, http, engine, ephemeral, capacity_memory, log_format }
+    let ServerWords { data_dir: _, api, http, engine, ephemeral, capacity_memory, spares_memory, log_format } = words;
+    ServerArgs { data_dir, api, http, engine, ephemeral, capacity_memory, spares_memory, log_format }
 }

@@ -26,7 +26,7 @@ pub enum SelectError {
 
 impl From<SelectError> for Refusal {
     fn from(error: SelectError) -> Self {
-        Refusal::usage(crate::output::chain(&error))
+        Refusal::usage(tapit_model::describe(&error))
     }
 }
 

@@ -1,143 +1,130 @@
-//! `cargo xtask bench [ROUNDS]`: how long starts and restarts take and what they cost, as a table of medians.
+//! `cargo xtask bench [NAME...] [ROUNDS]`: what starts, memory, logs and neighbours cost, as tables of medians.
 //!
-//! Measures the release binary from outside, command line included, in a data directory of its own that is removed at the
-//! end. Where a docker daemon answers, the same image is started with it beside.
+//! Measures the release binary from outside, command line included, in data directories of its own that are removed at the
+//! end. Where other container programs are installed they do the same work in turns, round by round, so that a slow moment
+//! of the machine meets all of them. `docs/benchmarks.md` explains the methods and holds a dated table.
 
+mod answer;
+mod bundle;
+mod cycles;
+mod density;
 mod docker;
+mod exec;
+mod logs;
 mod memory;
 mod rig;
-// One image builder and one HTTP client serve the tests and the bench, so that both speak of the same thing.
-#[path = "../../../crates/tapit/tests/e2e/harness/http.rs"]
-mod http;
-#[path = "../../../crates/tapit/tests/e2e/harness/image.rs"]
-mod image;
+mod siblings;
+mod start;
+mod table;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use docker::Docker;
-use rig::Rig;
+use crate::command::{self, CommandError};
 
 const ROUNDS: usize = 10;
-const MOST_ROUNDS: usize = 50;
-/// How many instances are restarted, and how many share the memory that is measured.
-const RESTARTED: usize = 5;
-const MEASURED: usize = 20;
-/// For one start, whatever it is of.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MOST_ROUNDS: usize = 1000;
 const IMAGE: &str = "tapit-bench:v1";
+const IDLE_IMAGE: &str = "tapit-bench:idle";
+/// Of one instance.
+const SIZE: &str = "memory=0.03 cpu=0.25";
 
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    #[error("rounds are a number from 1 to {MOST_ROUNDS}, not {0:?}")]
-    Rounds(String),
-    #[error("running {program}")]
-    Run { program: String, source: std::io::Error },
-    #[error("{line} failed: {text}")]
-    Failed { line: String, text: String },
+    #[error("there is no bench {0:?}; there are {names}, and rounds are a number from 1 to {MOST_ROUNDS}", names = names())]
+    Unknown(String),
+    #[error(transparent)]
+    Command(#[from] CommandError),
     #[error("making the image")]
     Image { source: std::io::Error },
     #[error("the server said {line:?} instead of being ready")]
     NotReady { line: String },
     #[error("reading {path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{host} did not answer with 200 within {} s: {seen}", PATIENCE.as_secs())]
-    Silent { host: String, seen: String },
+    #[error("waited too long for {what}; seen: {seen}")]
+    Late { what: String, seen: String },
 }
 
-/// Builds the release binary where needed, measures, prints.
+/// What a bench is run with.
+pub struct Bench<'a> {
+    pub root: &'a Path,
+    pub rounds: usize,
+}
+
+struct Named {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Bench) -> Result<(), BenchError>,
+}
+
+const BENCHES: [Named; 7] = [
+    Named {
+        name: "start",
+        about: "from the call to the program's first instruction, beside crun, runc, podman, docker",
+        run: start::run,
+    },
+    Named { name: "http", about: "from the command to the first answer, and rolling restarts", run: answer::run },
+    Named { name: "density", about: "200 and 500 idle instances: time, memory, what stays", run: density::run },
+    Named { name: "logs", about: "lines a second that reach the log, and lost ones", run: logs::run },
+    Named { name: "exec", about: "a command in a running container", run: exec::run },
+    Named { name: "siblings", about: "answers of one process while another misbehaves", run: siblings::run },
+    Named { name: "cycles", about: "apps made and deleted while server and monitors are killed", run: cycles::run },
+];
+
+/// Builds the release binary where needed, measures, prints. Without a name all benches run.
 pub fn run(root: &Path, words: &[&str]) -> Result<bool, BenchError> {
-    let rounds = rounds(words)?;
-    rig::run("cargo", &["build", "--quiet", "--release", "--package", "tapit"], root)?;
-    let rig = Rig::start(root)?;
-    let docker = Docker::find(&rig)?;
-    if docker.is_none() {
-        println!("no docker daemon answers (`docker info`), so its column is left out");
+    if words == ["help"] {
+        BENCHES.iter().for_each(|bench| println!("{:<10} {}", bench.name, bench.about));
+        return Ok(true);
     }
-    let start = median(rounds, |round| start_tapit(&rig, round))?;
-    let beside = docker.as_ref().map(|docker| median(rounds, |_| docker.start())).transpose()?;
-    rig.tapit(&format!("create app restart image={IMAGE} memory=0.03 cpu=0.25 demand={RESTARTED} --wait"))?;
-    let restart = median(rounds.min(5), |_| timed(|| rig.tapit("-a restart restart process name=default --wait")))?;
-    rig.tapit(&format!("-a restart set process demand={MEASURED} --wait"))?;
-    let memory = memory::measure(rig.server_pid(), rig.data())?;
-    print(
-        rounds,
-        &[
-            ("create to first 200 through the router".into(), millis(start), beside.map(millis)),
-            (format!("restart of {RESTARTED} instances, steady again"), millis(restart), None),
-            ("server, resident".into(), kib(memory.server_rss), None),
-            ("server, proportional (PSS)".into(), kib(memory.server_pss), None),
-            (
-                format!("our processes per instance, PSS ({} instances)", memory.instances),
-                kib(memory.per_instance),
-                None,
-            ),
-        ],
-    );
-    Ok(true)
-}
-
-fn rounds(words: &[&str]) -> Result<usize, BenchError> {
-    let Some(word) = words.first() else { return Ok(ROUNDS) };
-    let number = word.parse().ok().filter(|n| (1..=MOST_ROUNDS).contains(n));
-    number.ok_or_else(|| BenchError::Rounds((*word).to_owned()))
-}
-
-/// One new app from the command to its first answer; removing it again is not counted.
-fn start_tapit(rig: &Rig, round: usize) -> Result<Duration, BenchError> {
-    let app = format!("start{round}");
-    let begun = Instant::now();
-    rig.tapit(&format!("create app {app} image={IMAGE} memory=0.03 cpu=0.25"))?;
-    first_answer(rig.http(), &format!("{app}.localhost"))?;
-    let time = begun.elapsed();
-    rig.tapit(&format!("-a {app} delete app --force --wait"))?;
-    Ok(time)
-}
-
-fn timed<T>(work: impl FnOnce() -> Result<T, BenchError>) -> Result<Duration, BenchError> {
-    let begun = Instant::now();
-    work().map(|_| begun.elapsed())
-}
-
-/// Asks until the answer is 200.
-fn first_answer(to: SocketAddr, host: &str) -> Result<(), BenchError> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let seen = match http::get(to, host, "/") {
-            Ok(answer) if answer.status == 200 => return Ok(()),
-            Ok(answer) => format!("{} (retry-after {:?}) {}", answer.status, answer.header("retry-after"), answer.body),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() >= end {
-            return Err(BenchError::Silent { host: host.to_owned(), seen });
+    let (chosen, rounds) = parse(words)?;
+    command::run("cargo", &["build", "--quiet", "--release", "--package", "tapit"], root)?;
+    println!("{}", machine());
+    let mut good = true;
+    for named in chosen {
+        let ended = (named.run)(&Bench { root, rounds });
+        // The others have something to say all the same.
+        if let Err(error) = ended {
+            eprintln!("{}: {}", named.name, crate::chain(&error));
+            good = false;
         }
-        std::thread::sleep(Duration::from_millis(1));
     }
+    Ok(good)
 }
 
-fn median(rounds: usize, measure: impl FnMut(usize) -> Result<Duration, BenchError>) -> Result<Duration, BenchError> {
-    let mut times = (0..rounds).map(measure).collect::<Result<Vec<_>, _>>()?;
-    times.sort();
-    Ok(times[times.len() / 2])
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.0} ms", time.as_secs_f64() * 1000.0)
-}
-
-fn kib(kib: u64) -> String {
-    format!("{:.2} MB", kib as f64 / 1024.0)
-}
-
-fn print(rounds: usize, rows: &[(String, String, Option<String>)]) {
-    let beside = rows.iter().any(|(_, _, docker)| docker.is_some());
-    let docker = |text: &str| if beside { format!("  {text:>12}") } else { String::new() };
-    println!("medians of {rounds} rounds");
-    println!("{:<52} {:>12}{}", "", "tapit", docker("docker run"));
-    for (what, tapit, other) in rows {
-        println!("{what:<52} {tapit:>12}{}", docker(other.as_deref().unwrap_or("")));
+fn parse(words: &[&str]) -> Result<(Vec<&'static Named>, usize), BenchError> {
+    let (mut chosen, mut rounds) = (Vec::new(), ROUNDS);
+    for word in words {
+        let unknown = || BenchError::Unknown((*word).to_owned());
+        match word.parse::<usize>() {
+            Ok(number) if (1..=MOST_ROUNDS).contains(&number) => rounds = number,
+            Ok(_) => return Err(unknown()),
+            Err(_) => chosen.push(BENCHES.iter().find(|bench| bench.name == *word).ok_or_else(unknown)?),
+        }
     }
+    if chosen.is_empty() {
+        chosen.extend(&BENCHES);
+    }
+    Ok((chosen, rounds))
+}
+
+fn names() -> String {
+    BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", ")
+}
+
+/// What a reader needs to judge the figures.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = read("/proc/meminfo").lines().next().unwrap_or_default().replace("MemTotal:", "").trim().to_owned();
+    let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let layout = if v2 { "v2" } else { "v1" };
+    let load = read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
+    format!("Linux {}, {cpus} cpus, {memory}, cgroup {layout}, load {load}", read("/proc/sys/kernel/osrelease"))
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]
@@ -145,18 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_rounds_is_bounded() {
-        assert_eq!(rounds(&[]).ok(), Some(ROUNDS));
-        assert_eq!(rounds(&["3"]).ok(), Some(3));
-        for wrong in ["0", "51", "-1", "many"] {
-            assert!(rounds(&[wrong]).is_err(), "{wrong}");
+    fn benches_are_chosen_by_name_and_the_rounds_are_bounded() {
+        let parsed = |words: &[&str]| parse(words).map(|(chosen, rounds)| (chosen.len(), rounds)).ok();
+        assert_eq!(parsed(&[]), Some((BENCHES.len(), ROUNDS)));
+        assert_eq!(parsed(&["http", "start", "3"]), Some((2, 3)));
+        for wrong in ["0", "1001", "-1", "many"] {
+            assert_eq!(parsed(&[wrong]), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_middle_one_counts() {
-        let times = [5, 1, 9, 3, 7];
-        assert_eq!(median(5, |round| Ok(Duration::from_millis(times[round]))).ok(), Some(Duration::from_millis(5)));
-        assert!(median(2, |_| Err(BenchError::Rounds("x".to_owned()))).is_err());
     }
 }

@@ -1,15 +1,17 @@
 //! The loop of the engine: plan, act, wait for a wake-up or the next deadline. The only place that calls the planner.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock;
 use super::execute;
 use super::shared::Shared;
+use super::spares;
 
-/// Planning is cheap but not free: a storm of wake-ups (a thousand crash loops) is answered once per pause, and the pause
-/// is as long as the work was, so that the loop never takes more than half of a cpu.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// Planning is cheap but not free: after each round the loop rests for as long as the round took, so that a storm of
+/// wake-ups (a thousand crash loops) never takes more than half of a cpu. A wake-up after that is answered at once.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Without any wake-up the engine looks again after this long.
@@ -26,12 +28,14 @@ pub async fn run(shared: Arc<Shared>) {
         if acted {
             shared.changed();
         }
-        let pause = began.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let spares_again = spares::tend(&shared, clock::moment());
+        let look_again = look_again.into_iter().chain(spares_again).min();
+        let rested = Instant::now() + began.elapsed().min(LONGEST_PAUSE);
         let wait = look_again.map_or(IDLE, |at| Duration::from_millis(at.since(clock::moment())).min(IDLE));
         tokio::select! {
             () = shared.woken() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = sleep(wait) => {}
         }
-        tokio::time::sleep(pause).await;
+        sleep_until(rested).await;
     }
 }

@@ -15,11 +15,12 @@ use tapit_model::{
 };
 use tapit_plan::host::{Ended, Phase};
 
+use super::apps::Apps;
 use super::life::Life;
 use super::shared::Shared;
 use super::state::{Instance, reason_of_exit};
-use super::{clock, health, serials, start, watch};
-use crate::instance::{Adopted, InstanceDir, Order, Running, Signal, Stored};
+use super::{clock, health, serials, watch};
+use crate::instance::{Adopted, InstanceDir, Order, ResizeError, Running, Signal, Stored};
 
 /// How instances of the wanted generations are checked.
 type Checks = BTreeMap<(ProcessKey, u64), Check>;
@@ -43,6 +44,7 @@ pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<
         tokio::task::spawn_blocking(move || scan(&shared, &checks)).await
     };
     let found = scanned.map_err(|error| EngineError::act("reading the instances of an earlier server", error))??;
+    Apps::settle(shared).await?;
     let (entered, left_over) = enter(shared, found, targets);
     for (key, id, running) in entered {
         watch::spawn(shared, &key, &id, running);
@@ -101,7 +103,7 @@ fn tell_again(instance: &Instance, running: &Running) {
         | Phase::Stopped { .. } => return,
     };
     if let Err(error) = running.signal(signal) {
-        tracing::warn!(instance = %instance.key, error = %start::describe(&error), "stopping an instance");
+        tracing::warn!(instance = %instance.key, error = %tapit_model::describe(&error), "stopping an instance");
     }
 }
 
@@ -149,12 +151,21 @@ fn take_over(shared: &Shared, checks: &Checks, key: &ProcessKey, serial: u64) ->
         // Its moments are of another boot's clock.
         life.healthy_since = None;
     }
-    let adopted = dir.adopt().unwrap_or_else(|error| Adopted::Lost(start::describe(&error)));
+    let adopted = dir.adopt(&shared.exe).unwrap_or_else(|error| Adopted::Lost(tapit_model::describe(&error)));
     let running = match adopted {
         Adopted::Alive(running) => {
             settle(&mut life);
-            // The earlier server may have died before a new size was in force; the order holds the one that is.
+            // The earlier server may have died before a new size was in force; the order holds the one that is. It may
+            // also have died in the middle, with some of the new limits in force.
             life.size = running.size();
+            match running.enforce_size() {
+                // The end of the container is its watcher's to tell.
+                Ok(()) | Err(ResizeError::Ended) => {}
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(instance = %order.key, error, "putting the limits of an instance in force again");
+                }
+            }
             Some(Arc::new(running))
         }
         Adopted::Exited(exit) => {
@@ -172,14 +183,14 @@ fn take_over(shared: &Shared, checks: &Checks, key: &ProcessKey, serial: u64) ->
     };
     if running.is_none() {
         if let Err(error) = dir.release() {
-            tracing::error!(dir = %dir.path().display(), error = %start::describe(&error), "cleaning up after an instance");
+            tracing::error!(dir = %dir.path().display(), error = %tapit_model::describe(&error), "cleaning up after an instance");
         }
-    } else if let Some(ip) = ip_of(&order) {
-        shared.addresses().reserve(ip);
+    } else {
+        shared.apps.recognise(&order);
     }
     let instance = instance(key, order, life, running);
     if let Err(error) = instance.life.write(dir.path()) {
-        tracing::error!(instance = %instance.key, error = %start::describe(&error), "recording an instance");
+        tracing::error!(instance = %instance.key, error = %tapit_model::describe(&error), "recording an instance");
     }
     Some(instance)
 }
@@ -250,6 +261,6 @@ fn ip_of(order: &Order) -> Option<std::net::Ipv4Addr> {
 
 fn remove(dir: &InstanceDir) {
     if let Err(error) = dir.remove() {
-        tracing::error!(dir = %dir.path().display(), error = %start::describe(&error), "removing what is left of an instance");
+        tracing::error!(dir = %dir.path().display(), error = %tapit_model::describe(&error), "removing what is left of an instance");
     }
 }

@@ -14,8 +14,9 @@ use tokio::time::{sleep, timeout};
 use super::clock;
 use super::shared::Shared;
 
-/// Until an instance is healthy: the first checks follow each other closely, since most servers listen within a moment.
-const FIRST_PAUSE: Duration = Duration::from_millis(15);
+/// Until an instance is healthy: the first checks follow each other closely, since most servers listen within a moment,
+/// and each one that fails doubles the pause.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Between the checks of a healthy instance.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -6,15 +6,21 @@
 
 mod actor;
 mod adopt;
+mod apps;
 mod clock;
+mod dns;
+mod exec;
 mod execute;
 mod health;
 mod life;
+mod logs;
+mod lots;
 mod open;
 mod order;
 mod resize;
 mod serials;
 mod shared;
+mod spares;
 mod start;
 mod state;
 mod tasks;
@@ -26,10 +32,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tapit_engine::{Applied, Capacity, Engine, EngineError, Images, Prepared, Traffic};
+use tapit_engine::{
+    Applied, Capacity, Engine, EngineError, ExecRequest, ExecSession, Images, LogPart, LogReading, Prepared, Traffic,
+};
 use tapit_model::{
     ImageRef, InstanceId, InstanceKey, InstanceKind, MemoryMib, Presence, ProcessKey, ProcessObserved, ProcessTarget,
-    ReasonCode, Usage,
+    ReasonCode, Usage, UsageOf,
 };
 use tapit_plan::host::Phase;
 use tokio::task::JoinHandle;
@@ -44,6 +52,8 @@ pub struct EmbeddedConfig {
     pub exe: PathBuf,
     /// Memory for instances; `None`: most of the host's.
     pub capacity: Option<MemoryMib>,
+    /// Memory for containers that are made before they are needed; 0: none are.
+    pub spares_memory: MemoryMib,
     pub traffic: Arc<dyn Traffic>,
 }
 
@@ -86,6 +96,7 @@ impl Engine for Embedded {
 
     async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
         adopt::adopt(&self.shared, targets).await?;
+        self.shared.tasks.spawn(apps::tend(Arc::clone(&self.shared)));
         let actor = tokio::spawn(actor::run(Arc::clone(&self.shared)));
         *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
         Ok(())
@@ -136,22 +147,20 @@ impl Engine for Embedded {
         Ok(chosen)
     }
 
-    async fn usage(&self, key: &ProcessKey) -> Result<Vec<(InstanceId, Usage)>, EngineError> {
-        Ok(self.meter.read(&self.shared, key))
+    async fn usage(&self, of: &UsageOf) -> Result<Vec<(InstanceKey, Usage)>, EngineError> {
+        self.meter.read(&self.shared, of).await
     }
 
     async fn log_tail(&self, instance: &InstanceKey, lines: usize) -> Result<Vec<String>, EngineError> {
-        let dir = {
-            let state = self.shared.state();
-            let found = state.processes.iter().filter(|(key, _)| key.app == instance.app).find_map(|(key, process)| {
-                let found = process.instances.values().find(|held| held.key == *instance)?;
-                Some(self.shared.instance_dir(key, found.serial))
-            });
-            found.ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?
-        };
-        let read = tokio::task::spawn_blocking(move || dir.log_tail(lines)).await;
-        let lines = read.map_err(|error| EngineError::act(format!("reading the log of {instance}"), error))?;
-        Ok(lines.into_iter().map(|line| line.text).collect())
+        logs::tail(&self.shared, instance, lines).await
+    }
+
+    async fn logs(&self, instance: &InstanceKey, part: &LogPart) -> Result<LogReading, EngineError> {
+        logs::read(&self.shared, instance, part).await
+    }
+
+    async fn exec(&self, instance: &InstanceKey, request: ExecRequest) -> Result<ExecSession, EngineError> {
+        exec::exec(&self.shared, instance, request).await
     }
 
     fn capacity(&self) -> Option<Capacity> {
@@ -178,6 +187,7 @@ impl Engine for Embedded {
     async fn close(&self) {
         self.stop_planning().await;
         self.shared.tasks.close().await;
+        spares::clear(&self.shared).await;
     }
 
     async fn teardown(&self) -> Result<(), EngineError> {

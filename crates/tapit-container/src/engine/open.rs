@@ -8,11 +8,11 @@ use tapit_engine::EngineError;
 use tapit_model::MemoryMib;
 
 use super::EmbeddedConfig;
+use super::apps::Apps;
 use super::shared::{Resources, Shared};
 use super::state::HostState;
 use crate::images::ImageStore;
-use crate::linux::cgroup;
-use crate::linux::net::HostNet;
+use crate::linux::{cgroup, probe};
 
 pub struct Opened {
     pub shared: Shared,
@@ -28,7 +28,7 @@ pub async fn open(config: EmbeddedConfig) -> Result<Opened, EngineError> {
 }
 
 fn open_blocking(config: EmbeddedConfig) -> Result<Opened, EngineError> {
-    let EmbeddedConfig { data_dir, exe, capacity, traffic } = config;
+    let EmbeddedConfig { data_dir, exe, capacity, spares_memory, traffic } = config;
     if !nix::unistd::geteuid().is_root() {
         return Err(EngineError::act(
             "the embedded engine needs root, to make namespaces, mounts and network interfaces; start it with sudo",
@@ -39,15 +39,17 @@ fn open_blocking(config: EmbeddedConfig) -> Result<Opened, EngineError> {
     let dir = data_dir.join("instances");
     std::fs::create_dir_all(&dir).map_err(|e| EngineError::act(format!("creating {}", dir.display()), e))?;
     let cgroup = cgroup::Root::ensure(&format!("tapit-{tag}")).map_err(|e| EngineError::act("preparing cgroups", e))?;
-    let net = network(&data_dir, &tag)?;
+    let apps = Apps::open(&data_dir, &tag)?;
     let images =
         ImageStore::open(&data_dir.join("images"), &exe).map_err(|e| EngineError::act("opening the image store", e))?;
     let capacity = match capacity {
         Some(capacity) => capacity,
         None => host_share()?,
     };
-    let warnings = crate::linux::net::warnings();
-    let resources = Resources { exe, dir, net, cgroup, images, traffic };
+    let findings = probe::findings(&exe, &dir);
+    let warnings = crate::doctor::warnings(&findings);
+    let maps_ids = probe::can_map_ids(&findings);
+    let resources = Resources { exe, dir, apps, cgroup, images, traffic, maps_ids, spares: spares_memory.bytes() };
     Ok(Opened { shared: Shared::new(resources, HostState::new(capacity)), warnings })
 }
 
@@ -56,19 +58,6 @@ fn tag(data_dir: &Path) -> Result<String, EngineError> {
     let real = data_dir.canonicalize().map_err(|e| EngineError::act(format!("resolving {}", data_dir.display()), e))?;
     let hash = Sha256::digest(std::os::unix::ffi::OsStrExt::as_bytes(real.as_os_str()));
     Ok(hash[..3].iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The server's network; its choice of a subnet is remembered, because running containers hold addresses of it.
-fn network(data_dir: &Path, tag: &str) -> Result<HostNet, EngineError> {
-    let path = data_dir.join("network.json");
-    let remembered = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let net = HostNet::ensure(tag, remembered).map_err(|e| EngineError::act("preparing the network", e))?;
-    let failed = |e: std::io::Error| EngineError::act(format!("writing {}", path.display()), e);
-    let mut file = tempfile::NamedTempFile::new_in(data_dir).map_err(failed)?;
-    serde_json::to_writer(&mut file, &net).map_err(|e| failed(e.into()))?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(&path).map_err(|e| failed(e.error))?;
-    Ok(net)
 }
 
 fn host_share() -> Result<MemoryMib, EngineError> {

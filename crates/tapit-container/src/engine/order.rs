@@ -2,12 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use tapit_model::{Formation, InstanceKey, InstanceKind, ProcessKey, ProcessName};
+use tapit_model::{AppName, Formation, InstanceKey, InstanceKind, ProcessKey, ProcessName};
 use tapit_plan::host::StartOrder;
 
+use super::apps::Share;
 use super::shared::Shared;
 use crate::images::ImageConfig;
 use crate::instance::{EtcFiles, LogBounds, Order, StopSignal};
+use crate::linux::net::Attach;
 
 /// Processes and threads that one container may have.
 const PIDS: u64 = 1024;
@@ -34,6 +36,7 @@ pub fn order(shared: &Shared, key: &ProcessKey, parts: &Parts) -> Result<Order, 
     let spot = start.kind == InstanceKind::Spot;
     let stop_signal = image.stop_signal.as_deref().map(StopSignal::parse).transpose().map_err(|e| e.to_string())?;
     let hostname = hostname(&key.process, start.serial);
+    let Share { attach, ids } = shared.apps.share(&key.app, *ip).ok_or("the network of its app is gone")?;
     Ok(Order {
         key: InstanceKey { app: key.app.clone(), id: start.id.clone() },
         process: key.process.clone(),
@@ -47,16 +50,16 @@ pub fn order(shared: &Shared, key: &ProcessKey, parts: &Parts) -> Result<Order, 
         env: environment(key, parts),
         cwd: image.working_dir.clone(),
         user: image.user.clone(),
-        ids: None,
-        cap_add: Default::default(),
-        etc: etc(&hostname, *ip),
+        ids: (shared.maps_ids && formation.confinement.userns).then_some(ids),
+        cap_add: formation.confinement.cap_add.clone(),
+        etc: etc(&hostname, &key.app, &attach),
         hostname,
         size: start.size,
         pids: PIDS,
         cpu_weight: if spot { WEIGHT_SPOT } else { WEIGHT_DEMAND },
         oom_score_adj: if spot { OOM_SPOT } else { OOM_DEMAND },
         stop_signal: stop_signal.unwrap_or(StopSignal::TERM),
-        network: Some(shared.net.attach(*ip)),
+        network: Some(attach),
         cgroup: shared.cgroup.leaf(&format!("{}.{}", key.app, start.id)).map_err(|e| e.to_string())?,
         log: LogBounds::default(),
     })
@@ -69,17 +72,12 @@ fn hostname(process: &ProcessName, serial: u64) -> String {
     format!("{}-{serial}", &process.as_str()[..process.as_str().len().min(room)])
 }
 
-/// Names for the container. Its resolver is the host's; one that listens on the host's loopback cannot be reached from
-/// inside, so it is left out.
-fn etc(hostname: &str, ip: Ipv4Addr) -> EtcFiles {
-    let resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let reachable = |line: &&str| {
-        line.strip_prefix("nameserver")
-            .is_none_or(|rest| !matches!(rest.trim(), "::1") && !rest.trim().starts_with("127."))
-    };
+/// Names for the container: the others are answered at the gateway of its app's network.
+fn etc(hostname: &str, app: &AppName, attach: &Attach) -> EtcFiles {
+    let Attach { ip, gateway, .. } = attach;
     EtcFiles {
         hosts: format!("127.0.0.1 localhost\n::1 localhost\n{ip} {hostname}\n"),
-        resolv_conf: resolv.lines().filter(reachable).map(|line| format!("{line}\n")).collect(),
+        resolv_conf: format!("nameserver {gateway}\nsearch {app}.internal\noptions ndots:1\n"),
         hostname: format!("{hostname}\n"),
     }
 }

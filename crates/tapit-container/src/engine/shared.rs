@@ -8,14 +8,15 @@ use tapit_model::{InstanceId, InstanceKey, Moment, Presence, ProcessKey};
 use tapit_plan::host::{Phase, plan_host};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use super::apps::Apps;
 use super::clock;
 use super::serials::Serials;
+use super::spares::Spares;
 use super::state::{HostState, Instance, TrafficFacts};
 use super::tasks::Tasks;
 use crate::images::ImageStore;
 use crate::instance::InstanceDir;
 use crate::linux::cgroup;
-use crate::linux::net::{AddressPool, HostNet};
 
 /// How many containers are being made at once: more would only wait for each other in the kernel.
 const LAUNCHES: usize = 4;
@@ -25,14 +26,16 @@ pub struct Shared {
     pub exe: PathBuf,
     /// `D/instances`.
     pub dir: PathBuf,
-    pub net: HostNet,
+    pub apps: Apps,
     pub cgroup: cgroup::Root,
     pub images: ImageStore,
     pub traffic: Arc<dyn Traffic>,
     pub boot_id: String,
-    pub addresses: Mutex<AddressPool>,
+    /// The kernel can put containers into user namespaces.
+    pub maps_ids: bool,
     pub launches: Semaphore,
     pub tasks: Tasks,
+    pub spares: Spares,
     serials: Serials,
     /// Held while a life is written; taken before the state, never while it is held.
     recording: Mutex<()>,
@@ -45,26 +48,31 @@ pub struct Shared {
 pub struct Resources {
     pub exe: PathBuf,
     pub dir: PathBuf,
-    pub net: HostNet,
+    pub apps: Apps,
     pub cgroup: cgroup::Root,
     pub images: ImageStore,
     pub traffic: Arc<dyn Traffic>,
+    /// The kernel can put containers into user namespaces.
+    pub maps_ids: bool,
+    /// Bytes for spares.
+    pub spares: u64,
 }
 
 impl Shared {
     pub fn new(resources: Resources, state: HostState) -> Self {
-        let Resources { exe, dir, net, cgroup, images, traffic } = resources;
+        let Resources { exe, dir, apps, cgroup, images, traffic, maps_ids, spares } = resources;
         Self {
-            addresses: Mutex::new(AddressPool::new(net.subnet)),
             exe,
             dir,
-            net,
+            apps,
             cgroup,
             images,
             traffic,
             boot_id: clock::boot_id(),
+            maps_ids,
             launches: Semaphore::new(LAUNCHES),
             tasks: Tasks::default(),
+            spares: Spares::new(spares),
             serials: Serials::default(),
             recording: Mutex::default(),
             state: Mutex::new(state),
@@ -78,10 +86,6 @@ impl Shared {
         // A panic while the lock was held is a bug that was already reported; the state is a plain value without
         // invariants that a half-done change could break for good, and the next plan looks at everything again.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    pub fn addresses(&self) -> MutexGuard<'_, AddressPool> {
-        self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// `D/instances/APP/PROCESS/SERIAL`.
@@ -178,8 +182,12 @@ impl Shared {
         }
         let draining =
             inputs.processes.iter().flat_map(|p| &p.instances).any(|i| matches!(i.phase, Phase::Draining { .. }));
-        told |= forget_absent(&mut state);
+        let forgotten = forget_absent(&mut state);
+        told |= forgotten;
         drop(state);
+        if forgotten {
+            self.apps.look_for_unused();
+        }
         if told {
             self.changes.send_modify(|count| *count += 1);
         }

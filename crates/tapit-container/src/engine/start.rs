@@ -1,21 +1,37 @@
 //! Starts one instance: intention first (its directory and serial), then the container, then its watchers.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use tapit_model::{Exit, Formation, InstanceId, InstanceKey, Presence, ProcessKey, Reason, ReasonCode};
+use tapit_model::{Exit, Formation, InstanceId, InstanceKey, Presence, ProcessKey, Reason, ReasonCode, describe};
 use tapit_plan::host::{Ended, Phase, StartOrder};
 
 use super::shared::Shared;
+use super::spares::{Claimed, Went};
 use super::state::Instance;
-use super::{clock, health, order, resize, watch};
+use super::{apps, clock, health, order, resize, watch};
 use crate::instance::{self, Running, Signal};
 
 /// Enters the instance into the state at once and makes its container in a task of its own.
 pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
-    let Some(formation) = enter(shared, key, &order) else { return };
+    let spare = shared.spares.claim(key, order.serial);
+    let Some(formation) = enter(shared, key, &order, spare.as_ref().and_then(Claimed::ip)) else {
+        if let Some(spare) = spare {
+            spare.put_back(shared);
+        }
+        return;
+    };
     let tasks = Arc::clone(shared);
     let (shared, key) = (Arc::clone(shared), key.clone());
     tasks.tasks.spawn(async move {
+        if let Some(spare) = spare {
+            // It is made already, so it need not wait for its turn.
+            match spare.go(&shared, &order, &formation).await {
+                Went::Running(running) => return launched(&shared, &key, &order.id, running),
+                Went::Failed(text) => return failed(&shared, &key, &order, text),
+                Went::Nothing => {}
+            }
+        }
         // The semaphore is never closed, so the permit always comes.
         let _permit = shared.launches.acquire().await;
         if !shared.state().instance_mut(&key, &order.id).is_some_and(|instance| instance.is_live()) {
@@ -30,8 +46,9 @@ pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
     });
 }
 
-/// Adds the instance in phase `Starting`. Answers the formation it belongs to, `None` when that is gone.
-fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Formation> {
+/// Adds the instance in phase `Starting`, with the address of its spare if it has one. Answers the formation it belongs to,
+/// `None` when that is gone.
+fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder, ip: Option<Ipv4Addr>) -> Option<Formation> {
     let mut state = shared.state();
     let process = state.processes.get_mut(key)?;
     let formation = match &process.target.as_ref()?.presence {
@@ -39,7 +56,7 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder) -> Option<Format
         Presence::Present(formation) if formation.generation == order.generation => (**formation).clone(),
         Presence::Present(_) | Presence::Absent(_) => return None,
     };
-    let ip = shared.addresses().take();
+    let ip = ip.or_else(|| shared.apps.take(&key.app));
     let place = |other: &&Instance| {
         other.is_stopped()
             && other.generation == order.generation
@@ -85,22 +102,45 @@ async fn launch(
     start: &StartOrder,
     formation: &Formation,
 ) -> Result<Running, String> {
-    let ip = shared.state().instance_mut(key, &start.id).and_then(|instance| instance.ip);
-    let ip = ip.ok_or("no free address is left in the server's network; delete instances that are not needed")?;
+    let ip = address(shared, key, &start.id).await?;
+    intend(shared, key, start).await?;
     let dir = shared.instance_dir(key, start.serial);
-    let record = {
-        let (shared, key, start, dir) = (Arc::clone(shared), key.clone(), start.clone(), dir.clone());
-        tokio::task::spawn_blocking(move || -> Result<(), String> {
-            shared.remember_serial(&key, start.serial).map_err(|e| format!("recording its serial: {e}"))?;
-            dir.create().map_err(|e| describe(&e))?;
-            shared.record(&key, &start.id);
-            Ok(())
-        })
-    };
-    record.await.map_err(|e| format!("recording it: {e}"))??;
     let image = shared.images.load(&formation.image.digest).await.map_err(|e| describe(&e))?;
     let order = order::order(shared, key, &order::Parts { start, formation, image: &image, ip })?;
     instance::launch(&shared.exe, &dir, &order).await.map_err(|e| describe(&e))
+}
+
+/// The address of the instance, from the network of its app, which the first one of an app makes.
+async fn address(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId) -> Result<Ipv4Addr, String> {
+    let held = |instance: &mut Instance| instance.ip;
+    if let Some(ip) = shared.state().instance_mut(key, id).and_then(held) {
+        return Ok(ip);
+    }
+    let ip = apps::join(shared, &key.app).await?;
+    let entered = match shared.state().instance_mut(key, id) {
+        Some(instance) if !instance.is_stopped() => {
+            instance.ip = Some(ip);
+            true
+        }
+        Some(_) | None => false,
+    };
+    if entered {
+        return Ok(ip);
+    }
+    shared.apps.give_back(&key.app, ip);
+    Err("it is not wanted any more".to_owned())
+}
+
+/// Writes down that the instance is about to be: its serial, its directory, its life.
+pub async fn intend(shared: &Arc<Shared>, key: &ProcessKey, start: &StartOrder) -> Result<(), String> {
+    let (shared, key, start) = (Arc::clone(shared), key.clone(), start.clone());
+    let record = tokio::task::spawn_blocking(move || -> Result<(), String> {
+        shared.remember_serial(&key, start.serial).map_err(|e| format!("recording its serial: {e}"))?;
+        shared.instance_dir(&key, start.serial).create().map_err(|e| describe(&e))?;
+        shared.record(&key, &start.id);
+        Ok(())
+    });
+    record.await.map_err(|e| format!("recording it: {e}"))?
 }
 
 /// The container runs. If it was told to stop meanwhile, it learns so now.
@@ -164,18 +204,6 @@ pub fn stopped(shared: &Shared, key: &ProcessKey, id: &InstanceId, exit: Option<
         instance.ip
     });
     if let Some(ip) = gone.flatten() {
-        shared.addresses().free(ip);
+        shared.apps.give_back(&key.app, ip);
     }
-}
-
-/// An error with its causes, in one line.
-pub fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -8,7 +8,7 @@ use tapit_model::{InstanceKey, ProcessKey, ReasonCode};
 use tokio::time::{Instant, sleep};
 
 use super::shared::Shared;
-use super::{adopt, execute};
+use super::{adopt, execute, spares};
 
 /// From SIGTERM to SIGKILL when everything goes.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub async fn teardown(shared: &Arc<Shared>) -> Result<(), EngineError> {
     }
     // What still hangs is ended with its directory; nobody may make anything there meanwhile.
     shared.tasks.close().await;
+    spares::clear(shared).await;
     let shared = Arc::clone(shared);
     let removed = tokio::task::spawn_blocking(move || remove_everything(&shared)).await;
     removed.map_err(|error| EngineError::act("removing what the engine made", error))?
@@ -84,7 +85,7 @@ fn remove_everything(shared: &Shared) -> Result<(), EngineError> {
         keep(dir.remove().map_err(|e| EngineError::act(format!("removing {}", dir.path().display()), e)));
     }
     keep(shared.cgroup.remove().map_err(|e| EngineError::act("removing the cgroups", e)));
-    keep(shared.net.remove().map_err(|e| EngineError::act("removing the network", e)));
+    keep(shared.apps.remove());
     keep(match std::fs::remove_dir_all(&shared.dir) {
         // Torn down before.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tapit_engine::{EngineError, ImageFault};
-use tapit_model::ImageRef;
+use tapit_model::{ImageRef, describe};
 
 /// What opening the store can fail at.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +37,11 @@ impl Fault {
     }
 
     pub fn host(act: &str, error: &dyn std::error::Error) -> Self {
-        Self::new(ImageFault::Host, format!("{act}: {}", chain(error)))
+        Self::new(ImageFault::Host, format!("{act}: {}", describe(error)))
     }
 
     pub fn host_at(act: &str, path: &Path, error: &dyn std::error::Error) -> Self {
-        Self::new(ImageFault::Host, format!("{act} {}: {}", path.display(), chain(error)))
+        Self::new(ImageFault::Host, format!("{act} {}: {}", path.display(), describe(error)))
     }
 
     pub fn about(self, image: &ImageRef) -> EngineError {
@@ -52,20 +52,4 @@ impl Fault {
     pub fn nameless(self) -> EngineError {
         EngineError::act("look after the images", self.text)
     }
-}
-
-/// An error and its sources in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        // Some libraries repeat the source in their own text.
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }

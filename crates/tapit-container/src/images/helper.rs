@@ -13,7 +13,7 @@ use tapit_model::Digest;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use super::error::{Fault, chain};
+use super::error::Fault;
 
 /// The hidden verb that the executable is started with.
 pub const VERB: &str = "__unpack";
@@ -127,7 +127,7 @@ async fn talk(exe: &std::path::Path, order: &Order) -> Result<Answer, Fault> {
     match serde_json::from_slice(&answer) {
         Ok(answer) => Ok(answer),
         Err(_) => {
-            let sent = sent.err().map(|error| format!("; {}", chain(&error))).unwrap_or_default();
+            let sent = sent.err().map(|error| format!("; {}", tapit_model::describe(&error))).unwrap_or_default();
             let complaint = String::from_utf8_lossy(&complaint);
             Err(Fault::new(
                 ImageFault::Host,

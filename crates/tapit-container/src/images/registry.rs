@@ -18,7 +18,7 @@ use tapit_model::{Digest, ImageRef};
 use tokio::io::AsyncWriteExt;
 
 use super::config::{MAX_DOCUMENT, sha256};
-use super::error::{Fault, chain};
+use super::error::Fault;
 use super::manifest::{self, Descriptor, MANIFEST_TYPES, MAX_DEPTH, Manifest, Parsed, Platform};
 use super::{Limits, credentials};
 
@@ -117,7 +117,7 @@ impl Registry {
             (None, RegistryAuth::Basic(user, password)) => request.basic_auth(user, Some(password)),
             (None, RegistryAuth::Anonymous | RegistryAuth::Bearer(_)) => request,
         };
-        let mut response = request.send().await.map_err(|error| self.unreachable(&chain(&error)))?;
+        let mut response = request.send().await.map_err(|error| self.unreachable(&tapit_model::describe(&error)))?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Err(self.not_found(asked)),
@@ -125,7 +125,9 @@ impl Registry {
             status => return Err(self.unreachable(&format!("it answered {status}"))),
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&chain(&error)))? {
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.unreachable(&tapit_model::describe(&error)))?
+        {
             bytes.extend_from_slice(&chunk);
             if bytes.len() as u64 > MAX_DOCUMENT {
                 return Err(Fault::invalid(format!("its manifest has more than {MAX_DOCUMENT} bytes")));
@@ -213,7 +215,7 @@ impl Registry {
         if is_digest {
             return Fault::invalid(format!("the registry sent other content for {}", blob.digest));
         }
-        self.unreachable(&chain(error))
+        self.unreachable(&tapit_model::describe(error))
     }
 
     fn fault(&self, error: &OciDistributionError) -> Fault {
@@ -234,7 +236,7 @@ impl Registry {
                 }
                 self.unreachable(&envelope.to_string())
             }
-            other => self.unreachable(&chain(other)),
+            other => self.unreachable(&tapit_model::describe(other)),
         }
     }
 

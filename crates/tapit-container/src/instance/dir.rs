@@ -3,8 +3,9 @@
 //! ```text
 //! order.json       before anything is made     lock        held by the shim, then the monitor
 //! order.done.json  the same, once released     shim.log    what the shim and the monitor complain of
-//! record.json      before its own code runs    log, log.1  its output
-//! exit.json        after its end               rootfs upper work bundle state: its files while it is there
+//! record.json      before its own code runs    log.1, log.1.idx, log.2 …  its output, see `log`
+//! exit.json        after its end               stdout, stderr  fifos that it writes to
+//! status           its program's wait status   rootfs upper work bundle state: its files while it is there
 //! ```
 //!
 //! A directory may have been left in any state by a server, shim or monitor that was killed; all reading here expects so.
@@ -17,10 +18,13 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
-use tapit_model::Exit;
+use tapit_model::{Exit, Timestamp};
+use tapit_monitor::ending::{self, Ending};
 
 use super::files::{self, FileError, Stored};
-use super::{LogLine, Order, PROTOCOL, Record, Running, log};
+use super::running::Watched;
+use super::watcher::Watcher;
+use super::{LogCursor, LogLine, Order, PROTOCOL, Record, Running, log};
 use crate::linux::cgroup::{Leaf, LeafError};
 use crate::linux::lock::{self, Lock, LockError, Taken};
 use crate::linux::makers::{self, MakersError};
@@ -31,6 +35,7 @@ const ORDER: &str = "order.json";
 /// An order that was released must not be carried out by a shim that comes late; its text is still needed.
 const DONE: &str = "order.done.json";
 pub(crate) const LOCK: &str = "lock";
+pub(crate) const STATUS: &str = "status";
 
 /// How long a monitor may take from the exit record to its own end before it is killed.
 const FINISHING: Duration = Duration::from_secs(8);
@@ -44,6 +49,8 @@ pub enum DirError {
     Make { path: PathBuf, source: io::Error },
     #[error("taking back the order {path}")]
     Retire { path: PathBuf, source: io::Error },
+    #[error("removing {path}")]
+    Unlink { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
@@ -132,11 +139,28 @@ impl InstanceDir {
 
     /// The last lines that it wrote, oldest first; also after its end.
     pub fn log_tail(&self, lines: usize) -> Vec<LogLine> {
-        log::tail(&self.path, lines)
+        self.log_last(lines, None).0
     }
 
-    /// Finds out what became of it. Blocks for as long as it takes to kill what must not go on.
-    pub fn adopt(&self) -> Result<Adopted, DirError> {
+    /// The last lines, none from before a time, oldest first; and where `log_read` goes on.
+    pub fn log_last(&self, lines: usize, since: Option<Timestamp>) -> (Vec<LogLine>, LogCursor) {
+        log::last(&self.path, lines, since, self.log_writer())
+    }
+
+    /// Lines from a position on, at most so many; without one, from the oldest that is kept. Where what was there has been
+    /// rotated away, a line of our own says so first.
+    pub fn log_read(&self, from: Option<&LogCursor>, limit: usize) -> (Vec<LogLine>, LogCursor) {
+        log::read(&self.path, from, limit, self.log_writer())
+    }
+
+    /// To be asked before the log is looked at: all that an ended container wrote is in the log once its end is recorded.
+    fn log_writer(&self) -> log::Writer {
+        if self.file("exit.json").exists() { log::Writer::Ended } else { log::Writer::Alive }
+    }
+
+    /// Finds out what became of it. A container whose monitor was killed is given another: `exe` is the program that can
+    /// become one. Blocks for as long as it takes to kill what must not go on.
+    pub fn adopt(&self, exe: &Path) -> Result<Adopted, DirError> {
         let record = match self.record() {
             Stored::Found(record) => record,
             Stored::Missing => {
@@ -145,27 +169,84 @@ impl InstanceDir {
             }
             Stored::Corrupt(text) => return self.lost(&format!("its record is unreadable: {text}")),
         };
-        let pid = record.monitor.pid;
         let same_boot = record.boot_id == pidfd::boot_id();
-        let monitor = if same_boot { PidFd::of(record.monitor) } else { Ok(None) };
         // Whether the monitor lives is looked at before the exit record, which it writes before it ends.
-        let alive = monitor.map_err(|source| DirError::Process { pid, source })?.filter(PidFd::is_alive);
+        let monitor = if same_boot { self.monitor(&record)? } else { None };
         if let Some(ended) = self.ended() {
             return Ok(ended);
         }
-        let Some(monitor) = alive else {
-            return self.lost(if same_boot { "its monitor is gone" } else { "the host was restarted" });
-        };
+        if !same_boot {
+            return self.lost("the host was restarted");
+        }
         if record.protocol != PROTOCOL {
             return self.lost("it was started by a version of this program that is not understood");
         }
-        match self.order() {
-            Stored::Found(order) => Running::new(self.clone(), order, record, monitor)
-                .map(Adopted::Alive)
-                .map_err(|source| DirError::Process { pid, source }),
-            Stored::Missing => self.lost("its order is gone"),
-            Stored::Corrupt(text) => self.lost(&format!("its order is unreadable: {text}")),
+        let order = match self.order() {
+            Stored::Found(order) => order,
+            Stored::Missing => return self.lost("its order is gone"),
+            Stored::Corrupt(text) => return self.lost(&format!("its order is unreadable: {text}")),
+        };
+        let pid = record.init.pid;
+        let watcher = match monitor {
+            Some(monitor) => Watcher::new(monitor),
+            None => match self.without_monitor(exe, &record, &order)? {
+                Ok(watcher) => watcher,
+                Err(adopted) => return Ok(adopted),
+            },
+        };
+        Running::new(self.clone(), order, record, Watched { exe: exe.to_owned(), watcher })
+            .map(Adopted::Alive)
+            .map_err(|source| DirError::Process { pid, source })
+    }
+
+    /// The monitor, if it lives: the one that was recorded, or one that has just taken its place and holds the lock.
+    fn monitor(&self, record: &Record) -> Result<Option<PidFd>, DirError> {
+        let pid = record.monitor.pid;
+        let recorded = PidFd::of(record.monitor).map_err(|source| DirError::Process { pid, source })?;
+        if let Some(monitor) = recorded.filter(PidFd::is_alive) {
+            return Ok(Some(monitor));
         }
+        let Some(pid) = lock::holder(&self.file(LOCK))? else { return Ok(None) };
+        let Ok(holder) = PidFd::open(pid) else { return Ok(None) };
+        Ok((lock::holder(&self.file(LOCK))? == Some(pid)).then_some(holder))
+    }
+
+    /// A container whose monitor is gone is watched by another if it still runs; else its status file may know its end.
+    fn without_monitor(
+        &self,
+        exe: &Path,
+        record: &Record,
+        order: &Order,
+    ) -> Result<Result<Watcher, Adopted>, DirError> {
+        let pid = record.init.pid;
+        let init = PidFd::of(record.init).map_err(|source| DirError::Process { pid, source })?;
+        if init.is_some_and(|init| init.is_alive()) {
+            let path = self.path.display();
+            tracing::warn!(dir = %path, "a monitor was killed while no server ran; another one takes its place");
+            return match Watcher::replace(exe, self) {
+                Ok(watcher) => Ok(Ok(watcher)),
+                Err(error) => {
+                    let why = format!("its monitor is gone and cannot be replaced: {}", tapit_model::describe(&error));
+                    self.lost(&why).map(Err)
+                }
+            };
+        }
+        let Some((ending, at)) = self.status() else { return self.lost("its monitor is gone").map(Err) };
+        let oom = Leaf::new(&order.cgroup).and_then(|leaf| leaf.oom_kills()).is_ok_and(|kills| kills > 0);
+        let exit = Exit { code: Some(ending.code), signal: ending.signal, oom, at };
+        if let Err(error) = self.write_exit(&exit) {
+            // The status is still there for the next server.
+            tracing::warn!(dir = %self.path.display(), error = %tapit_model::describe(&error), "recording an end");
+        }
+        Ok(Err(Adopted::Exited(exit)))
+    }
+
+    /// How its program ended and when, as process 1 has noted it.
+    fn status(&self) -> Option<(Ending, Timestamp)> {
+        let path = self.file(STATUS);
+        let status = i32::from_ne_bytes(fs::read(&path).ok()?.try_into().ok()?);
+        let at = jiff::Timestamp::try_from(fs::metadata(&path).ok()?.modified().ok()?).ok()?;
+        (status != ending::NOT_YET).then(|| (Ending::of(status), Timestamp(at.as_millisecond())))
     }
 
     fn ended(&self) -> Option<Adopted> {
@@ -231,6 +312,13 @@ impl InstanceDir {
             // The order comes before everything else, so without one nothing was made.
             Stored::Missing => {}
             Stored::Corrupt(text) => return Err(DirError::Order(text)),
+        }
+        for name in ["stdout", "stderr"] {
+            match fs::remove_file(self.file(name)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(DirError::Unlink { path: self.file(name), source }),
+            }
         }
         for name in ["rootfs", "upper", "work", "bundle", "state"] {
             tree::remove(&self.file(name))?;

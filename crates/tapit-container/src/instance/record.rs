@@ -6,7 +6,7 @@ use tapit_model::Timestamp;
 
 /// The form of record and exit files and of what monitors do. A monitor outlives an upgrade of the binary, so a server
 /// must know whose files it reads.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// A process id with the start time that tells it from a later process of the same id, within one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //!
 //! The shim uses it on the assembled root filesystem of a container, which holds whatever the image's author put there.
 //! Two ways: `strict` refuses every symbolic link, for places that the runtime will mount on; `inside` follows them as
-//! the container itself would, with the directory as `/`.
+//! the container itself would, with the directory as `/`. What is made belongs to the container's root.
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -10,8 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{Gid, Uid, fchown, fchownat};
 
 /// Opens `path` below `root`; a symbolic link anywhere on the way is `ELOOP`.
 pub fn strict(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
@@ -30,20 +31,34 @@ fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlag, resolve: ResolveFlag) -
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Who the container's root is on the host: the owner, as user and as group, of all that is made here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner(pub u32);
+
+impl Owner {
+    fn user(self) -> Option<Uid> {
+        Some(Uid::from_raw(self.0))
+    }
+
+    fn group(self) -> Option<Gid> {
+        Some(Gid::from_raw(self.0))
+    }
+}
+
 /// Opens a directory that must be a real one at every step, and makes it when nothing is there.
-pub fn directory(root: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+pub fn directory(root: BorrowedFd<'_>, name: &OsStr, owner: Owner) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     match strict(root, Path::new(name), flags) {
         Err(Errno::ENOENT) => {
-            make_directory(root, name)?;
+            make_directory(root, name, owner)?;
             strict(root, Path::new(name), flags)
         }
         other => other,
     }
 }
 
-/// Makes a directory and all that is missing above it, following links as the container would.
-pub fn directories_inside(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+/// Opens a directory, following links as the container would; makes it, and all that is missing above it.
+pub fn directories_inside(root: BorrowedFd<'_>, path: &Path, owner: Owner) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let mut walked = PathBuf::new();
     let mut parent = inside(root, Path::new("."), flags)?;
@@ -52,28 +67,32 @@ pub fn directories_inside(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno
         walked.push(name);
         let found = match inside(root, &walked, flags) {
             Err(Errno::ENOENT) => {
-                make_directory(parent.as_fd(), name)?;
+                make_directory(parent.as_fd(), name, owner)?;
                 inside(root, &walked, flags)
             }
             other => other,
         };
         parent = found?;
     }
-    Ok(())
+    Ok(parent)
 }
 
-fn make_directory(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+fn make_directory(parent: BorrowedFd<'_>, name: &OsStr, owner: Owner) -> Result<(), Errno> {
     let name = CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL)?;
-    match mkdirat(Some(parent.as_raw_fd()), name.as_c_str(), Mode::from_bits_truncate(0o755)) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+    let parent = Some(parent.as_raw_fd());
+    match mkdirat(parent, name.as_c_str(), Mode::from_bits_truncate(0o755)) {
+        Ok(()) => fchownat(parent, name.as_c_str(), owner.user(), owner.group(), AtFlags::AT_SYMLINK_NOFOLLOW),
+        Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(errno),
     }
 }
 
 /// Makes a file in a directory, readable by all.
-pub fn create(dir: BorrowedFd<'_>, name: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
-    let mode = Mode::from_bits_truncate(0o644);
-    let fd = openat(Some(dir.as_raw_fd()), name, flags | OFlag::O_CLOEXEC, mode)?;
+pub fn create(dir: BorrowedFd<'_>, name: &str, owner: Owner) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = openat(Some(dir.as_raw_fd()), name, flags, Mode::from_bits_truncate(0o644))?;
     // SAFETY: the kernel has just made this descriptor for us and nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    fchown(fd.as_raw_fd(), owner.user(), owner.group())?;
+    Ok(fd)
 }

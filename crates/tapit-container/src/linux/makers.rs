@@ -58,6 +58,5 @@ fn is_maker(pid: i32, dir: &Path) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut words = line.split(|byte| *byte == 0).skip(1);
     let verb = words.next();
-    let shim = [verbs::SHIM, verbs::SEALED].iter().any(|known| verb == Some(known.as_bytes()));
-    shim && words.next() == Some(dir.as_os_str().as_bytes())
+    verb == Some(verbs::SHIM.as_bytes()) && words.next() == Some(dir.as_os_str().as_bytes())
 }

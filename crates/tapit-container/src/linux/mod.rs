@@ -5,17 +5,24 @@
 //! unpacking helper. Those are single-threaded, because making namespaces in a threaded process is undefined.
 
 pub mod cgroup;
+pub(crate) mod exec;
 pub(crate) mod lock;
 pub(crate) mod makers;
 pub mod net;
 pub(crate) mod pidfd;
+pub mod probe;
+pub(crate) mod program;
+pub(crate) mod seccomp;
+pub(crate) mod traffic;
 pub(crate) mod tree;
 pub mod unpack;
 pub mod verbs;
 
+mod assemble;
 mod beneath;
+mod devices;
+mod idmap;
 mod init;
-mod log_writer;
 mod monitor;
 mod oom;
 mod rootfs;
@@ -23,3 +30,4 @@ mod seal;
 mod shim;
 mod spec;
 mod user;
+mod walls;

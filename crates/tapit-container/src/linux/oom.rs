@@ -4,12 +4,12 @@
 //! the group is set to be killed as a whole and nothing needs to be watched.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::cgroup::Leaf;
 
-/// Announcements of the kernel; readable when there is one.
+/// Announcements of the kernel, for the monitor; readable when there is one.
 pub struct OomEvents(File);
 
 impl OomEvents {
@@ -28,12 +28,6 @@ impl OomEvents {
         let mut control = OpenOptions::new().write(true).open(control).ok()?;
         control.write_all(request.as_bytes()).ok()?;
         Some(Self(File::from(event)))
-    }
-
-    /// Takes the announcement. The removal of the group is announced too, so the counter must be looked at.
-    pub fn taken(&self) -> bool {
-        let mut count = [0; 8];
-        (&self.0).read(&mut count).is_ok()
     }
 }
 

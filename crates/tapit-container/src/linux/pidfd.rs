@@ -4,10 +4,13 @@
 //! process. Used by the server for shims, monitors and containers, and by monitors for their container.
 
 use std::fs;
+use std::sync::Once;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -58,6 +61,14 @@ impl PidFd {
         poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
     }
 
+    /// Takes it out of the list of processes, if it is a child of ours that has ended: one whose own parent was killed goes
+    /// to whoever stands in for process 1 of the host, which may be this process.
+    pub fn reap(&self) {
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        // An error means that it is somebody else's to wait for.
+        let _ = waitid(Id::PIDFd(self.0.as_fd()), ended);
+    }
+
     /// For waiting in a tokio task: readable once the process has ended. Needs a runtime.
     pub fn watch(&self) -> std::io::Result<AsyncFd<OwnedFd>> {
         let own = self.0.try_clone()?;
@@ -71,6 +82,16 @@ impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Lets this process hold as many descriptors as it may: there are five per container.
+pub fn allow_many() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Should it fail, the limit stays and is met, if at all, as an error that names what could not be opened.
+        let _ = getrlimit(Resource::RLIMIT_NOFILE)
+            .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    });
 }
 
 /// When a process was started, in clock ticks since boot; `None` when there is no such process.

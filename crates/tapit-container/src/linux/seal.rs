@@ -1,24 +1,20 @@
-//! Runs the shim from a view of the program's file that cannot be written to.
+//! Runs the program again from a view of its file that cannot be written to.
 //!
-//! A container's process 1 is a fork of the shim, so the host's own program can be reached from inside through
-//! `/proc/1/exe`; an image may also ask for `/proc/self/exe` as its command. Whoever opens that file for writing once
-//! nobody runs it would own the host (CVE-2019-5736). The usual cure is a private copy in memory; a read-only mount that is
-//! attached nowhere costs nothing, cannot be made writable again by anyone, and keeps the program's pages shared.
+//! A process that joins a running container to run a command there is a fork of the server's own program, so the host's
+//! file could be reached from inside through `/proc/PID/exe`. Whoever opens that file for writing once nobody runs it
+//! would own the host (CVE-2019-5736). The usual cure is a private copy in memory; a read-only mount that is attached
+//! nowhere costs nothing, cannot be made writable again by anyone, and keeps the program's pages shared. The container's
+//! process 1 needs none of this: it runs from sealed memory (`program`).
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::unistd::execv;
 
-use super::{shim, verbs};
-use crate::instance::Fault;
-
 #[derive(Debug, thiserror::Error)]
-enum SealError {
+pub enum SealError {
     #[error("cloning the mount of the program; Linux 5.12 and CAP_SYS_ADMIN are needed")]
     Clone { source: Errno },
     #[error("making the mount of the program read-only; Linux 5.12 is needed")]
@@ -29,17 +25,12 @@ enum SealError {
     Exec { source: Errno },
 }
 
-/// Runs the program again, sealed, under the verb that does the work. Returns only when that fails.
-pub fn main(dir: &Path) -> ExitCode {
-    let Err(error) = seal(dir.as_os_str());
-    shim::answer_failure(Fault::Host, &error)
-}
-
-fn seal(dir: &OsStr) -> Result<std::convert::Infallible, SealError> {
+/// Runs the program again, sealed, under any verb on a directory.
+pub fn seal(verb: &str, dir: &OsStr) -> Result<std::convert::Infallible, SealError> {
     let mount = clone_own_mount().map_err(|source| SealError::Clone { source })?;
     protect(&mount).map_err(|source| SealError::Protect { source })?;
     let exe = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd())).map_err(|_| SealError::Path)?;
-    let verb = CString::new(verbs::SEALED).map_err(|_| SealError::Path)?;
+    let verb = CString::new(verb).map_err(|_| SealError::Path)?;
     let dir = CString::new(dir.as_bytes()).map_err(|_| SealError::Path)?;
     // Its first word is what process listings show.
     execv(&exe, &[c"tapit".to_owned(), verb, dir]).map_err(|source| SealError::Exec { source })

@@ -1,7 +1,7 @@
 //! Makes one container from an order, and becomes its monitor.
 //!
 //! ```text
-//! lock ─► order ─► own namespace ─► root filesystem ─► create ─► network ─► record ─► start ─► answer ─► monitor
+//! lock ─► order ─► own namespace ─► root filesystem ─► create ─► word ─► network ─► record ─► start ─► answer ─► monitor
 //! ```
 //!
 //! Runs as a process of its own, single-threaded: the runtime forks without `exec`, changes the working directory and
@@ -9,12 +9,10 @@
 //! by the order and the lock. It never decides: an order that cannot be carried out is answered with the reason.
 
 use std::convert::Infallible;
-use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,23 +20,27 @@ use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::mount::MsFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
-use nix::unistd::{Uid, dup2, execv, fchown, pipe2};
-use tapit_model::Timestamp;
+use nix::unistd::{Uid, fchown, mkfifo};
+use tapit_model::{Capability, Timestamp};
 
-use super::cgroup::{Layout, LayoutError, Leaf};
-use super::init::{Init, ProgramError};
+use super::assemble::{AssembleError, Assembled, assemble};
+use super::cgroup::{Leaf, LimitError};
+use super::devices::{self, DevicesError};
+use super::init::{Descriptors, Init, ProgramError};
 use super::lock::{Lock, LockError, Taken};
+use super::monitor::{self, MonitorError, Watched};
 use super::net::{self, NetError};
-use super::rootfs::{Rootfs, RootfsError};
-use super::user::{self, Identity, UserError};
-use super::{pidfd, spec, verbs};
-use crate::instance::{Answer, Fault, FileError, InstanceDir, LOCK, Order, PROTOCOL, Record, Stored};
+use super::program::Program;
+use super::seccomp::Filter;
+use super::user::Identity;
+use super::walls::{self, WallsError};
+use super::{pidfd, spec};
+use crate::instance::{Answer, Fault, FileError, InstanceDir, LOCK, Order, PROTOCOL, Record, STATUS, Stored, limits};
 
 #[derive(Debug, thiserror::Error)]
 enum ShimError {
@@ -51,15 +53,13 @@ enum ShimError {
     #[error("{act}")]
     Isolate { act: &'static str, source: Errno },
     #[error(transparent)]
-    Rootfs(#[from] RootfsError),
+    Assemble(#[from] AssembleError),
+    #[error("restricting its devices; without that a container cannot have MKNOD")]
+    Devices(#[from] DevicesError),
     #[error(transparent)]
-    User(#[from] UserError),
-    #[error("the working directory {0:?} is not absolute")]
-    Cwd(PathBuf),
+    Walls(#[from] WallsError),
     #[error(transparent)]
     Program(#[from] ProgramError),
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
     #[error("writing the runtime's specification")]
     Spec(#[from] oci_spec::OciSpecError),
     #[error("making {path}")]
@@ -72,6 +72,13 @@ enum ShimError {
     Gone,
     #[error("setting its priority for when memory runs out")]
     OomScore { source: io::Error },
+    #[error("waiting for the word to start")]
+    Word { source: Errno },
+    /// The server has ended, or has let go of a spare.
+    #[error("the container is not wanted")]
+    Unwanted,
+    #[error("giving the container its size")]
+    Size(#[source] LimitError),
     #[error("giving the container its network")]
     Network(#[from] NetError),
     #[error("recording the container")]
@@ -79,36 +86,43 @@ enum ShimError {
     #[error("starting the container")]
     Start { source: Box<libcontainer::error::LibcontainerError> },
     #[error("becoming the container's monitor")]
-    Monitor { source: Errno },
+    Monitor(#[source] MonitorError),
+    #[error("making the program of the container's first process")]
+    FirstProgram { source: io::Error },
 }
 
 impl ShimError {
     fn fault(&self) -> Fault {
         match self {
-            ShimError::Rootfs(error) if error.is_of_image() => Fault::Image,
-            ShimError::User(_) | ShimError::Cwd(_) | ShimError::Program(_) => Fault::Image,
-            ShimError::Rootfs(_)
+            ShimError::Assemble(error) if error.is_of_image() => Fault::Image,
+            ShimError::Program(_) => Fault::Image,
+            ShimError::Assemble(_)
+            | ShimError::Devices(_)
+            | ShimError::Walls(_)
             | ShimError::Lock(_)
             | ShimError::Busy(_)
             | ShimError::Order(_)
             | ShimError::Isolate { .. }
-            | ShimError::Layout(_)
             | ShimError::Spec(_)
             | ShimError::Make { .. }
             | ShimError::Pipes { .. }
             | ShimError::Create { .. }
             | ShimError::Gone
             | ShimError::OomScore { .. }
+            | ShimError::Word { .. }
+            | ShimError::Unwanted
+            | ShimError::Size(_)
             | ShimError::Network(_)
             | ShimError::Record(_)
             | ShimError::Start { .. }
-            | ShimError::Monitor { .. } => Fault::Host,
+            | ShimError::FirstProgram { .. }
+            | ShimError::Monitor(_) => Fault::Host,
         }
     }
 }
 
 /// Carries out the order in a directory. On success it does not return: the process goes on as the monitor.
-pub fn main(dir: &Path) -> ExitCode {
+pub fn main(dir: &Path, program: Option<&Path>) -> ExitCode {
     // What the runtime has to say about a failure goes to the shim's log.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::ERROR)
@@ -117,20 +131,13 @@ pub fn main(dir: &Path) -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
-    let Err(error) = make(dir);
+    let Err(error) = make(dir, program);
     answer_failure(error.fault(), &error)
 }
 
 /// Tells the server that nothing runs, and why.
 pub fn answer_failure(fault: Fault, error: &dyn std::error::Error) -> ExitCode {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    answer(&Answer::Failed { fault, text });
+    answer(&Answer::Failed { fault, text: tapit_model::describe(error) });
     ExitCode::FAILURE
 }
 
@@ -143,26 +150,36 @@ fn answer(answer: &Answer) {
     }
 }
 
-fn make(dir: &Path) -> Result<Infallible, ShimError> {
+fn make(dir: &Path, program: Option<&Path>) -> Result<Infallible, ShimError> {
+    // Forks of this process stand in the container until they are its process 1, and are out of its reach like this.
+    nix::sys::prctl::set_dumpable(false)
+        .map_err(|source| ShimError::Isolate { act: "hiding from the container", source })?;
+    // First of all: it is only there for as long as the server is.
+    let program = Program::open_or_make(program).map_err(|source| ShimError::FirstProgram { source })?;
     let path = std::path::absolute(dir).map_err(|source| ShimError::Make { path: dir.to_owned(), source })?;
     let dir = InstanceDir::new(path);
     let lock = match Lock::take(&dir.file(LOCK))? {
         Taken::Mine(lock) => lock.into_file(),
         Taken::HeldBy(pid) => return Err(ShimError::Busy(pid)),
     };
-    let order = match dir.pending_order() {
-        Stored::Found(order) => order,
-        Stored::Missing => return Err(ShimError::Order("it is missing, or was taken back".to_owned())),
-        Stored::Corrupt(text) => return Err(ShimError::Order(text)),
-    };
+    let order = pending(&dir)?;
     isolate()?;
-    let identity = assemble(&dir, &order)?;
-    let pipes = Pipes::new(&identity).map_err(|source| ShimError::Pipes { source })?;
-    let (container, outputs) = create(&dir, &order, &identity, pipes)?;
+    let assembled = assemble(&dir, &order)?;
+    let files = Files { program, streams: Streams::new(&dir, &assembled.identity)? };
+    let container = create(&dir, &order, &assembled, &files)?;
+    let program = files.program;
     let init = container.pid().map_or(0, |pid| pid.as_raw());
-    let Err(error) = run(&dir, &order, Made { container, init, outputs, lock });
+    let Err(error) = run(&dir, &order, Made { container, init, program, lock });
     abandon(&order, init);
     Err(error)
+}
+
+fn pending(dir: &InstanceDir) -> Result<Order, ShimError> {
+    match dir.pending_order() {
+        Stored::Found(order) => Ok(order),
+        Stored::Missing => Err(ShimError::Order("it is missing, or was taken back".to_owned())),
+        Stored::Corrupt(text) => Err(ShimError::Order(text)),
+    }
 }
 
 /// Cuts the process off from whoever started it.
@@ -178,6 +195,10 @@ fn isolate() -> Result<(), ShimError> {
         return Err(act("starting a session")(source));
     }
     nix::sys::prctl::set_child_subreaper(true).map_err(act("becoming a subreaper"))?;
+    // What the server was given by whoever started it is no business of the container: the runtime would hand on its groups,
+    // and the keys of its session could be reached from inside.
+    nix::unistd::setgroups(&[]).map_err(act("dropping supplementary groups"))?;
+    leave_keyring().map_err(act("leaving the session's keyring"))?;
     nix::unistd::chdir("/").map_err(act("leaving the working directory"))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(act("making a mount namespace"))?;
@@ -187,100 +208,107 @@ fn isolate() -> Result<(), ShimError> {
         .map_err(act("separating the mount namespace"))
 }
 
-fn assemble(dir: &InstanceDir, order: &Order) -> Result<Identity, ShimError> {
-    let rootfs = Rootfs::assemble(dir.path(), &order.layers)?;
-    rootfs.check()?;
-    let identity = user::resolve(&order.user, &rootfs.read_list("etc/passwd")?, &rootfs.read_list("etc/group")?)?;
-    rootfs.write_etc(&order.etc)?;
-    let cwd = spec::cwd(order);
-    if !cwd.is_absolute() {
-        return Err(ShimError::Cwd(cwd.to_owned()));
+/// Begins a session keyring of its own. A kernel without keys has none to leave.
+fn leave_keyring() -> Result<(), Errno> {
+    const JOIN_SESSION_KEYRING: libc::c_ulong = 1;
+    const NAMELESS: libc::c_ulong = 0;
+    // SAFETY: the call takes numbers alone and changes which keyring this process looks things up in.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, NAMELESS) }) {
+        Ok(_) | Err(Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(errno),
     }
-    rootfs.make_cwd(cwd)?;
-    Ok(identity)
 }
 
-/// The container's standard streams and the way back for its program's end.
-struct Pipes {
+/// What the container's process 1 has open.
+struct Files {
+    program: Program,
+    streams: Streams,
+}
+
+/// The container's standard streams, and the file that says how its program ended. They have names in the instance's
+/// directory, so that whoever comes later can take them up: a reader that is gone neither ends the program's writing nor
+/// loses what is on its way.
+struct Streams {
     stdin: File,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    status: OwnedFd,
-    outputs: Outputs,
+    stdout: File,
+    stderr: File,
+    status: File,
 }
 
-/// The ends that the monitor reads.
-struct Outputs {
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    status: OwnedFd,
-}
-
-impl Pipes {
-    fn new(identity: &Identity) -> Result<Self, Errno> {
-        let pipe = || pipe2(OFlag::O_CLOEXEC);
-        let (stdout_read, stdout) = pipe()?;
-        let (stderr_read, stderr) = pipe()?;
-        let (status_read, status) = pipe()?;
-        // Or a program that opens /dev/stdout by name could not, unless it is root.
-        for fd in [&stdout, &stderr] {
-            fchown(fd.as_raw_fd(), Some(Uid::from_raw(identity.uid)), None)?;
-        }
-        let stdin =
-            File::open("/dev/null").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-        let outputs = Outputs { stdout: stdout_read, stderr: stderr_read, status: status_read };
-        Ok(Self { stdin, stdout, stderr, status, outputs })
+impl Streams {
+    fn new(dir: &InstanceDir, identity: &Identity) -> Result<Self, ShimError> {
+        let open = |path: PathBuf, options: &mut OpenOptions| {
+            options.open(&path).map_err(|source| ShimError::Make { path, source })
+        };
+        let fifo = |name: &str| -> Result<File, ShimError> {
+            let path = dir.file(name);
+            mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|source| ShimError::Pipes { source })?;
+            // Both ends: a program that writes to it never finds nobody reading.
+            let fifo = open(path, OpenOptions::new().read(true).write(true))?;
+            // Or a program that opens /dev/stdout by name could not, unless it is root.
+            fchown(fifo.as_raw_fd(), Some(Uid::from_raw(identity.host_uid)), None)
+                .map_err(|source| ShimError::Pipes { source })?;
+            Ok(fifo)
+        };
+        let (stdout, stderr) = (fifo("stdout")?, fifo("stderr")?);
+        let mut status = open(dir.file(STATUS), OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))?;
+        // Its place on the disk is taken now, so that telling the end cannot fail for want of one.
+        status
+            .write_all(&tapit_monitor::ending::NOT_YET.to_ne_bytes())
+            .map_err(|source| ShimError::Make { path: dir.file(STATUS), source })?;
+        Ok(Self { stdin: open(PathBuf::from("/dev/null"), OpenOptions::new().read(true))?, stdout, stderr, status })
     }
 }
 
 fn create(
     dir: &InstanceDir,
     order: &Order,
-    identity: &Identity,
-    pipes: Pipes,
-) -> Result<(Container, Outputs), ShimError> {
+    assembled: &Assembled,
+    files: &Files,
+) -> Result<Container, ShimError> {
     let (bundle, state) = (dir.file("bundle"), dir.file("state"));
     for path in [&bundle, &state] {
         let made = fs::DirBuilder::new().mode(0o700).create(path);
         made.map_err(|source| ShimError::Make { path: path.clone(), source })?;
     }
-    let init = Init::new(&order.argv, &spec::environment(order, identity), pipes.status.as_raw_fd())?;
-    spec::spec(order, identity, &host(dir.file("rootfs"))?)?.save(bundle.join("config.json"))?;
+    let identity = &assembled.identity;
+    let streams = &files.streams;
+    let descriptors = Descriptors { program: files.program.as_raw_fd(), status: streams.status.as_raw_fd() };
+    let filter = Filter::default_profile(&order.cap_add);
+    let init = Init::new(&order.argv, &spec::environment(order, identity), descriptors, filter)?;
+    spec::spec(order, identity, &assembled.host()?)?.save(bundle.join("config.json"))?;
     let failed = |source| ShimError::Create { source: Box::new(source) };
-    let container = ContainerBuilder::new("instance".to_owned(), SyscallType::default())
+    let stream = |file: &File| file.try_clone().map_err(|source| ShimError::Make { path: dir.path().to_owned(), source });
+    ContainerBuilder::new("instance".to_owned(), SyscallType::default())
         .with_root_path(&state)
         .map_err(failed)?
         .with_executor(init)
-        .with_stdin(pipes.stdin)
-        .with_stdout(pipes.stdout)
-        .with_stderr(pipes.stderr)
+        .with_stdin(stream(&streams.stdin)?)
+        .with_stdout(stream(&streams.stdout)?)
+        .with_stderr(stream(&streams.stderr)?)
         .as_init(&bundle)
         .with_systemd(false)
         .with_detach(true)
         .build()
-        .map_err(failed)?;
-    // Our copy of the writing end: with it closed, the monitor sees the end of file once the container has ended.
-    drop(pipes.status);
-    Ok((container, pipes.outputs))
+        .map_err(failed)
 }
 
-fn host(rootfs: PathBuf) -> Result<spec::Host, ShimError> {
-    let layout = Layout::get()?;
-    let swap = |mount: &Path| mount.join("memory.memsw.limit_in_bytes").exists();
-    let (accounts_swap, kills_groups) = match layout {
-        Layout::V1(_) => (layout.mount_of("memory").is_some_and(swap), false),
-        Layout::V2 => (true, true),
-    };
-    let (_, max_open_files) = getrlimit(Resource::RLIMIT_NOFILE)
-        .map_err(|source| ShimError::Isolate { act: "reading the limit of open files", source })?;
-    Ok(spec::Host { rootfs, accounts_swap, max_open_files, kills_groups })
+/// Devices, and a look at the walls. No code of the image has run yet.
+fn confine(order: &Order, init: i32) -> Result<(), ShimError> {
+    match devices::confine(order) {
+        Err(error) if order.cap_add.contains(&Capability::Mknod) => return Err(error.into()),
+        // Without MKNOD there are no nodes but those that the runtime made; the server warns once that this wall is missing.
+        Err(error) => eprintln!("{}", tapit_model::describe(&error)),
+        Ok(()) => {}
+    }
+    Ok(walls::check(init)?)
 }
 
 /// A container that exists and waits to be started.
 struct Made {
     container: Container,
     init: i32,
-    outputs: Outputs,
+    program: Program,
     lock: File,
 }
 
@@ -288,6 +316,9 @@ fn run(dir: &InstanceDir, order: &Order, mut made: Made) -> Result<Infallible, S
     // Set from outside and only now: the runtime would set it on this process, and so on the monitor, too.
     fs::write(format!("/proc/{}/oom_score_adj", made.init), order.oom_score_adj.to_string())
         .map_err(|source| ShimError::OomScore { source })?;
+    confine(order, made.init)?;
+    answer(&Answer::Made { init: made.init });
+    let order = await_word(dir, order)?;
     if let Some(attach) = &order.network {
         net::plug(made.init, attach)?;
     }
@@ -300,26 +331,39 @@ fn run(dir: &InstanceDir, order: &Order, mut made: Made) -> Result<Infallible, S
     };
     dir.write_record(&record)?;
     made.container.start().map_err(|source| ShimError::Start { source: Box::new(source) })?;
-    answer(&Answer::Started(record));
-    become_monitor(dir, &made).map_err(|source| ShimError::Monitor { source })
+    answer(&Answer::Started(record.clone()));
+    let watched = Watched { dir, order: &order, record: &record, lock: &made.lock };
+    monitor::become_monitor(&made.program, &watched).map_err(ShimError::Monitor)
 }
 
-/// Runs the program afresh: the monitor needs a hundredth of what the runtime has allocated. Lock and pipes go along.
-fn become_monitor(dir: &InstanceDir, made: &Made) -> Result<Infallible, Errno> {
-    let outputs = &made.outputs;
-    let kept = [outputs.stdout.as_raw_fd(), outputs.stderr.as_raw_fd(), outputs.status.as_raw_fd()];
-    for fd in kept.into_iter().chain([made.lock.as_raw_fd()]) {
-        fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+/// Waits until the server says that the container is to start, which for most it has said already. A spare's order may have
+/// been written anew meanwhile: its size is put in force, and from all else nothing is made.
+fn await_word(dir: &InstanceDir, made: &Order) -> Result<Order, ShimError> {
+    let stdin = io::stdin();
+    let waits = poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0);
+    if waits {
+        trim();
     }
-    let null = File::open("/dev/null").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    // The server takes the end of the answer for what it is.
-    dup2(null.as_raw_fd(), 1)?;
-    let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
-    let mut args = vec![text(b"tapit")?, text(verbs::MONITOR.as_bytes())?, text(dir.path().as_os_str().as_bytes())?];
-    for fd in kept {
-        args.push(text(fd.to_string().as_bytes())?);
+    match nix::unistd::read(stdin.as_raw_fd(), &mut [0]) {
+        Ok(0) => return Err(ShimError::Unwanted),
+        Ok(_) => {}
+        Err(source) => return Err(ShimError::Word { source }),
     }
-    execv(c"/proc/self/exe", &args)
+    let order = pending(dir)?;
+    if order.size != made.size {
+        let leaf = Leaf::new(&order.cgroup).map_err(LimitError::from);
+        leaf.and_then(|leaf| limits(&order, order.size).apply(&leaf)).map_err(ShimError::Size)?;
+    }
+    Ok(order)
+}
+
+/// Gives back what the runtime has used and left: a spare may wait for days.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes a number, and only hands unused pages of the allocator back to the kernel.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Takes back a container that was made and cannot go on. The error that led here is the one to report; what stays

@@ -1,31 +1,39 @@
 //! Translates an order into the runtime's own terms. Pure: what the host allows comes in as `Host`.
 //!
-//! Everything that confines a container is said here, and nowhere else. Seccomp and a user namespace are not part of it
-//! yet; a filter belongs into `init`, the mappings into `namespaces` here.
+//! Everything that confines a container is said here, apart from what the runtime cannot do or does badly: the mapping of
+//! layers (`idmap`), the filter of system calls (`seccomp`) and devices on cgroup v2 (`devices`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxMemoryBuilder,
-    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount,
-    MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
-    UserBuilder,
+    Capability as OciCapability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxCpuBuilder,
+    LinuxDeviceCgroupBuilder, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder,
+    LinuxResources, LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
+    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
+
+use tapit_model::Capability;
 
 use super::cgroup::{Limits, PERIOD_USEC};
 use super::user::Identity;
-use crate::instance::Order;
+use crate::instance::{IdRange, Order};
 
 /// What the specification depends on besides the order.
 #[derive(Debug, Clone)]
 pub struct Host {
     pub rootfs: PathBuf,
+    /// The order's working directory, as it is to be entered.
+    pub cwd: PathBuf,
     /// Kernels can be built or booted without it, and then refuse the limit.
     pub accounts_swap: bool,
     /// Without CAP_SYS_RESOURCE no limit may be above our own.
     pub max_open_files: u64,
+    /// The user namespace to put the container into; the runtime opens the path in a fork of this process.
+    pub user_namespace: Option<PathBuf>,
+    /// The names of the v1 hierarchies below `/sys/fs/cgroup`; none on v2.
+    pub cgroup_mounts: Vec<String>,
     /// cgroup v2: one process killed for lack of memory takes the whole group with it.
     pub kills_groups: bool,
 }
@@ -34,9 +42,12 @@ pub struct Host {
 const OPEN_FILES: u64 = 65_535;
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What root in a container may do. Without MKNOD, since v2 hosts have no device control here, and without anything that
-/// reaches beyond the container.
-const CAPABILITIES: [Capability; 7] = [
+/// What root in a container may do without a user namespace, where it is root on the host.
+const HOST_ROOT: [Capability; 1] = [Capability::NetBindService];
+
+/// What root in a user namespace may do: enough for services that start as root, take possession of their files and go on
+/// as somebody else. Without MKNOD and anything that reaches beyond the container.
+const NAMESPACE_ROOT: [Capability; 7] = [
     Capability::Chown,
     Capability::DacOverride,
     Capability::Fowner,
@@ -55,21 +66,40 @@ const NAMESPACES: [LinuxNamespaceType; 6] = [
     LinuxNamespaceType::Cgroup,
 ];
 
-const MASKED: [&str; 11] = [
+/// What tells about the host, or lets it be harmed: memory, symbols, devices, keys, timers, firmware and power meters.
+pub const MASKED: [&str; 22] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/kallsyms",
     "/proc/kcore",
     "/proc/keys",
+    "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
     "/proc/latency_stats",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/proc/slabinfo",
     "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/vmallocinfo",
+    "/sys/devices/virtual/dmi",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
 
-const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// All paths that the container can read but not write, those of its cgroups included: the runtime mounts v1 hierarchies
+/// writable whatever it is told, and with that a container without a user namespace could lift its own limits.
+pub fn readonly_paths(cgroup_mounts: &[String]) -> Vec<String> {
+    let cgroups = cgroup_mounts.iter().map(|name| format!("/sys/fs/cgroup/{name}"));
+    READONLY.iter().map(|path| (*path).to_owned()).chain(cgroups).collect()
+}
 
 pub fn spec(order: &Order, identity: &Identity, host: &Host) -> Result<Spec, OciSpecError> {
     let user = UserBuilder::default()
@@ -83,21 +113,25 @@ pub fn spec(order: &Order, identity: &Identity, host: &Host) -> Result<Spec, Oci
         .user(user)
         .args(order.argv.clone())
         .env(environment(order, identity))
-        .cwd(cwd(order))
-        .capabilities(capabilities(identity)?)
+        .cwd(host.cwd.clone())
+        .capabilities(capabilities(identity, order)?)
         .rlimits(rlimits(host)?)
         // Written as true: false would make the runtime load filters after capabilities are gone, and fail.
         .no_new_privileges(true)
         .build()?;
     let namespaces = NAMESPACES.iter().map(|kind| LinuxNamespaceBuilder::default().typ(*kind).build());
+    let user_namespace = host.user_namespace.iter();
+    // By its path, since the layers are mapped with it already. Given ids instead, the runtime would make another one.
+    let user_namespace = user_namespace
+        .map(|path| LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::User).path(path.clone()).build());
     let linux = LinuxBuilder::default()
-        .namespaces(namespaces.collect::<Result<Vec<_>, _>>()?)
+        .namespaces(namespaces.chain(user_namespace).collect::<Result<Vec<_>, _>>()?)
         // Absolute, or the runtime would choose a place itself.
         .cgroups_path(order.cgroup.as_str())
         .resources(resources(order, host)?)
-        .sysctl(sysctls())
+        .sysctl(sysctls(order))
         .masked_paths(MASKED.map(String::from).to_vec())
-        .readonly_paths(READONLY.map(String::from).to_vec())
+        .readonly_paths(readonly_paths(&host.cgroup_mounts))
         .rootfs_propagation("private")
         .build()?;
     SpecBuilder::default()
@@ -128,9 +162,14 @@ pub fn cwd(order: &Order) -> &Path {
     if order.cwd.is_empty() { Path::new("/") } else { Path::new(&order.cwd) }
 }
 
-/// Someone who is not root has none, and could win none back: only what root may do is bounded by the list.
-fn capabilities(identity: &Identity) -> Result<LinuxCapabilities, OciSpecError> {
-    let all: HashSet<Capability> = CAPABILITIES.into_iter().collect();
+/// What root in the container may do; anyone else has no capability and can win none.
+pub fn bounding(order: &Order) -> BTreeSet<Capability> {
+    let default = if order.ids.is_some() { NAMESPACE_ROOT.as_slice() } else { HOST_ROOT.as_slice() };
+    default.iter().chain(&order.cap_add).copied().collect()
+}
+
+fn capabilities(identity: &Identity, order: &Order) -> Result<LinuxCapabilities, OciSpecError> {
+    let all: HashSet<OciCapability> = bounding(order).into_iter().map(oci).collect::<Result<_, _>>()?;
     let own = if identity.uid == 0 { all.clone() } else { HashSet::new() };
     LinuxCapabilitiesBuilder::default()
         .bounding(all)
@@ -140,6 +179,11 @@ fn capabilities(identity: &Identity) -> Result<LinuxCapabilities, OciSpecError> 
         .inheritable(HashSet::new())
         .ambient(HashSet::new())
         .build()
+}
+
+/// The runtime's name for the same.
+fn oci(capability: Capability) -> Result<OciCapability, OciSpecError> {
+    Ok(serde_json::from_value(format!("CAP_{capability}").into())?)
 }
 
 fn rlimits(host: &Host) -> Result<Vec<PosixRlimit>, OciSpecError> {
@@ -164,6 +208,8 @@ fn resources(order: &Order, host: &Host) -> Result<LinuxResources, OciSpecError>
     let cpu =
         LinuxCpuBuilder::default().shares(limits.cpu_shares).period(PERIOD_USEC).quota(signed(limits.quota_usec()));
     let resources = LinuxResourcesBuilder::default()
+        // The runtime adds the few that every program needs. On v2 it does nothing with it; `devices` does.
+        .devices(vec![LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?])
         .memory(memory.build()?)
         .cpu(cpu.build()?)
         .pids(LinuxPidsBuilder::default().limit(signed(order.pids)).build()?);
@@ -172,11 +218,12 @@ fn resources(order: &Order, host: &Host) -> Result<LinuxResources, OciSpecError>
 }
 
 /// Both are of the container's own network namespace: anyone in it may bind any port, and send echo requests without a
-/// capability.
-fn sysctls() -> HashMap<String, String> {
+/// capability. The range of groups is refused when it names one that the user namespace does not have.
+fn sysctls(order: &Order) -> HashMap<String, String> {
+    let last_group = if order.ids.is_some() { IdRange::COUNT - 1 } else { i32::MAX.unsigned_abs() };
     HashMap::from([
         ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
-        ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
+        ("net.ipv4.ping_group_range".to_owned(), format!("0 {last_group}")),
     ])
 }
 

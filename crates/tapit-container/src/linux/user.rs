@@ -1,7 +1,13 @@
 //! Finds out as whom a container's program runs, from the image's own user and group lists.
 //!
 //! The lists are parsed here and not by the C library, which would load code of the image to do it. They are the image's
-//! to write, so every number is checked: one that overflows must not come out as root (CVE-2024-40635).
+//! to write, so every number is checked: one that overflows must not come out as root (CVE-2024-40635). In a user namespace
+//! only the first 65,536 ids stand for anybody.
+
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+
+use crate::instance::IdRange;
 
 /// Ids beyond this are refused by other runtimes too, and some are special to the kernel.
 const MAX_ID: u32 = i32::MAX as u32;
@@ -10,6 +16,8 @@ const MAX_ID: u32 = i32::MAX as u32;
 pub struct Identity {
     pub uid: u32,
     pub gid: u32,
+    /// Whom the host sees.
+    pub host_uid: u32,
     /// Supplementary groups, when the image's list puts the user into any and no group was asked for.
     pub groups: Vec<u32>,
     pub home: String,
@@ -23,6 +31,11 @@ pub enum UserError {
     UnknownGroup(String),
     #[error("the image wants to run with the id {0}; ids go up to {MAX_ID}")]
     OutOfRange(String),
+    #[error(
+        "the image wants to run with the id {0}; in a user namespace ids go up to {max} (userns=false runs it without one)",
+        max = IdRange::COUNT - 1
+    )]
+    Unmapped(u32),
 }
 
 /// What a name or number stands for.
@@ -48,8 +61,25 @@ struct Account<'a> {
     home: &'a str,
 }
 
+/// The image's own lists.
+#[derive(Debug, Clone, Copy)]
+pub struct Lists<'a> {
+    pub passwd: &'a str,
+    pub group: &'a str,
+}
+
 /// Resolves `uid`, `name`, either with `:gid` or `:group`, or nothing, which is root.
-pub fn resolve(user: &str, passwd: &str, group: &str) -> Result<Identity, UserError> {
+pub fn resolve(user: &str, lists: Lists<'_>, ids: Option<IdRange>) -> Result<Identity, UserError> {
+    let identity = look_up(user, lists)?;
+    let Some(ids) = ids else { return Ok(identity) };
+    let host_uid = ids.host(identity.uid).ok_or(UserError::Unmapped(identity.uid))?;
+    ids.host(identity.gid).ok_or(UserError::Unmapped(identity.gid))?;
+    // A group that stands for nobody would give access to nothing.
+    let groups = identity.groups.iter().copied().filter(|group| ids.host(*group).is_some()).collect();
+    Ok(Identity { host_uid, groups, ..identity })
+}
+
+fn look_up(user: &str, Lists { passwd, group }: Lists<'_>) -> Result<Identity, UserError> {
     let (user, wanted_group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (user, None),
@@ -69,7 +99,27 @@ pub fn resolve(user: &str, passwd: &str, group: &str) -> Result<Identity, UserEr
         None => (own_gid, account.map(|account| memberships(account.name, group)).unwrap_or_default()),
     };
     let home = if home.starts_with('/') { home } else { "/" };
-    Ok(Identity { uid, gid, groups, home: home.to_owned() })
+    Ok(Identity { uid, gid, host_uid: uid, groups, home: home.to_owned() })
+}
+
+/// The home of a user by the list at `/etc/passwd`, from a process that has the container's root as its own. `/` where the
+/// list does not say, or is none.
+pub fn home_inside(uid: u32) -> String {
+    /// More than any list needs; the container may have put anything there.
+    const MAX_LIST: u64 = 1024 * 1024;
+    let read = || -> std::io::Result<String> {
+        // Opening a pipe or a device could wait for ever.
+        let file =
+            std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open("/etc/passwd")?;
+        let mut list = Vec::new();
+        if file.metadata()?.is_file() {
+            file.take(MAX_LIST).read_to_end(&mut list)?;
+        }
+        Ok(String::from_utf8_lossy(&list).into_owned())
+    };
+    let list = read().unwrap_or_default();
+    let account = accounts(&list).find(|account| account.uid == uid);
+    account.map(|account| account.home).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned()
 }
 
 /// Lines that are not of the form, or hold ids out of range, are passed over as if they were not there.
@@ -127,14 +177,17 @@ mod tests {
         bare:x:7:7::relative:\n";
     const GROUP: &str = "root:x:0:\nstaff:x:50:app,bare\nwheel:x:51:bare\nbig:x:99999999999:app\napp:x:1001:\n";
 
+    const LISTS: Lists<'_> = Lists { passwd: PASSWD, group: GROUP };
+
     fn check(user: &str, expected: Result<(u32, u32, &[u32], &str), UserError>) {
         let expected = expected.map(|(uid, gid, groups, home)| Identity {
             uid,
             gid,
+            host_uid: uid,
             groups: groups.to_vec(),
             home: home.to_owned(),
         });
-        assert_eq!(resolve(user, PASSWD, GROUP), expected, "{user:?}");
+        assert_eq!(resolve(user, LISTS, None), expected, "{user:?}");
     }
 
     #[test]
@@ -150,7 +203,7 @@ mod tests {
         check("bare", Ok((7, 7, &[50, 51], "/")));
         check("5000", Ok((5000, 0, &[], "/")));
         check("5000:5001", Ok((5000, 5001, &[], "/")));
-        assert_eq!(resolve("", "", "").map(|identity| identity.uid), Ok(0));
+        assert_eq!(resolve("", Lists { passwd: "", group: "" }, None).map(|identity| identity.uid), Ok(0));
     }
 
     #[test]
@@ -166,5 +219,18 @@ mod tests {
             check(&format!("0:{id}"), Err(UserError::OutOfRange(id.into())));
         }
         check("2147483647", Ok((2_147_483_647, 0, &[], "/")));
+    }
+
+    #[test]
+    fn in_a_user_namespace_only_its_own_ids_will_do() {
+        let ids = Some(IdRange { base: 0x4000_0000 });
+        let of = |user: &str| resolve(user, LISTS, ids).map(|identity| (identity.uid, identity.host_uid));
+        assert_eq!(of(""), Ok((0, 0x4000_0000)));
+        assert_eq!(of("app"), Ok((1000, 0x4000_0000 + 1000)));
+        assert_eq!(of("65535"), Ok((65_535, 0x4000_ffff)));
+        assert_eq!(of("65536"), Err(UserError::Unmapped(65_536)));
+        assert_eq!(of("0:65536"), Err(UserError::Unmapped(65_536)));
+        let lists = Lists { passwd: PASSWD, group: "far:x:70000:app\nnear:x:50:app\n" };
+        assert_eq!(resolve("app", lists, ids).map(|identity| identity.groups), Ok(vec![50]));
     }
 }

@@ -4,6 +4,7 @@
 
 mod image;
 mod own;
+mod spares;
 mod subject;
 
 use tapit_engine::conformance_tests;

@@ -6,28 +6,28 @@ use tapit_engine::Engine;
 use tapit_engine::conformance::{Behaviour, Subject};
 use tapit_model::{
     AppName, Check, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Port,
-    Presence, ProcessKey, ProcessName, ProcessObserved, ProcessTarget, ReasonCode, Revision, Seconds, Size,
+    Presence, ProcessKey, ProcessName, ProcessObserved, ProcessTarget, ReasonCode, Revision, Seconds, Size, UsageOf,
 };
 
 use crate::subject::{Bed, run_own};
 
-fn key() -> ProcessKey {
+pub fn key() -> ProcessKey {
     let name = |text| ProcessName::parse(text).expect("a legal name");
     ProcessKey::new(&AppName::parse("shop").expect("a legal name"), &name("api"))
 }
 
-fn target(formation: Formation) -> ProcessTarget {
+pub fn target(formation: Formation) -> ProcessTarget {
     static REVISION: AtomicU64 = AtomicU64::new(1);
     let revision = Revision(REVISION.fetch_add(1, Ordering::Relaxed));
     ProcessTarget { key: key(), revision, presence: Presence::Present(Box::new(formation)) }
 }
 
-async fn start(bed: &Bed, formation: Formation) {
+pub async fn start(bed: &Bed, formation: Formation) {
     bed.embedded().adopt(Vec::new()).await.expect("adopts");
     bed.embedded().apply(target(formation)).await.expect("takes orders");
 }
 
-async fn until(bed: &Bed, what: &str, wanted: impl Fn(&[InstanceObserved]) -> bool) -> Vec<InstanceObserved> {
+pub async fn until(bed: &Bed, what: &str, wanted: impl Fn(&[InstanceObserved]) -> bool) -> Vec<InstanceObserved> {
     let mut seen = Vec::new();
     for _ in 0..bed.patience() {
         let observed = bed.embedded().observe().await.expect("can be looked at");
@@ -43,11 +43,11 @@ async fn until(bed: &Bed, what: &str, wanted: impl Fn(&[InstanceObserved]) -> bo
     panic!("does not come so far: {what}; seen last: {seen:#?}");
 }
 
-fn in_state(seen: &[InstanceObserved], state: InstanceState) -> usize {
+pub fn in_state(seen: &[InstanceObserved], state: InstanceState) -> usize {
     seen.iter().filter(|one| one.state == state).count()
 }
 
-async fn healthy(bed: &Bed, count: usize) -> Vec<InstanceObserved> {
+pub async fn healthy(bed: &Bed, count: usize) -> Vec<InstanceObserved> {
     until(bed, "healthy", |seen| in_state(seen, InstanceState::Healthy) == count).await
 }
 
@@ -56,11 +56,11 @@ async fn stopped(bed: &Bed) -> InstanceObserved {
     seen.into_iter().find(|one| one.state == InstanceState::Stopped).expect("just seen")
 }
 
-fn instance_key(id: &InstanceId) -> InstanceKey {
+pub fn instance_key(id: &InstanceId) -> InstanceKey {
     InstanceKey { app: key().app, id: id.clone() }
 }
 
-async fn log(bed: &Bed, id: &InstanceId) -> Vec<String> {
+pub async fn log(bed: &Bed, id: &InstanceId) -> Vec<String> {
     bed.embedded().log_tail(&instance_key(id), 100).await.expect("has a log")
 }
 
@@ -194,13 +194,13 @@ fn usage_is_read_from_running_instances() {
         Box::pin(async move {
             start(bed, bed.formation(Behaviour::Serves)).await;
             let seen = healthy(bed, 1).await;
-            let first = bed.embedded().usage(&key()).await.expect("reads");
+            let first = bed.embedded().usage(&UsageOf::Process(key())).await.expect("reads");
             assert_eq!(first.len(), 1);
-            assert_eq!(first[0].0, seen[0].id);
+            assert_eq!(first[0].0.id, seen[0].id);
             assert!(first[0].1.memory_bytes > 0 && first[0].1.memory_peak_bytes >= first[0].1.memory_bytes);
             assert_eq!(first[0].1.cpu_percent, None, "a percentage needs two readings");
             bed.pass().await;
-            let second = bed.embedded().usage(&key()).await.expect("reads");
+            let second = bed.embedded().usage(&UsageOf::Process(key())).await.expect("reads");
             assert!(second[0].1.cpu_percent.is_some_and(|percent| (0.0..=100.0).contains(&percent)), "{second:?}");
         })
     });

@@ -13,8 +13,8 @@ use tapit_container::instance::InstanceDir;
 use tapit_engine::conformance::{Behaviour, CRASH_CODE, LAST_WORDS, Routes, Running, Subject, Test};
 use tapit_engine::{Engine, SharedEngine};
 use tapit_model::{
-    Check, CommandLine, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, PinnedImage, Port, Seconds,
-    Size,
+    Check, CommandLine, Confinement, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, PinnedImage,
+    Port, Seconds, Size,
 };
 
 use crate::image;
@@ -29,6 +29,7 @@ pub struct Bed {
     engine: Mutex<Option<Arc<Embedded>>>,
     routes: Arc<Routes>,
     image: PinnedImage,
+    spares: MemoryMib,
 }
 
 /// Makes an engine, runs the test on it, and clears the host, also when the test has failed.
@@ -38,9 +39,14 @@ pub fn run(test: Test) {
 
 /// The same for tests that know which engine it is.
 pub fn run_own(test: impl for<'a> FnOnce(&'a Bed) -> Running<'a>) {
+    run_with(MemoryMib::from_mib(0), test);
+}
+
+/// With memory for spares.
+pub fn run_with(spares: MemoryMib, test: impl for<'a> FnOnce(&'a Bed) -> Running<'a>) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let bed = runtime.block_on(Bed::new());
+    let bed = runtime.block_on(Bed::new(spares));
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(&bed))));
     let cleared = runtime.block_on(bed.clear());
     match outcome {
@@ -50,16 +56,16 @@ pub fn run_own(test: impl for<'a> FnOnce(&'a Bed) -> Running<'a>) {
 }
 
 impl Bed {
-    async fn new() -> Self {
+    async fn new(spares: MemoryMib) -> Self {
         let data = tempfile::Builder::new().prefix("tapit-engine-").tempdir().expect("a directory");
         let routes = Arc::new(Routes::default());
-        let engine = open(data.path(), &routes).await;
+        let engine = open(data.path(), &routes, spares).await;
         let archive = data.path().join("image.tar");
         image::write_archive(&archive);
         engine.images().import(&archive, None).await.expect("imports");
         let name = ImageRef::parse(image::NAME).expect("a legal name");
         let image = engine.prepare(&name).await.expect("is held").image;
-        Self { data, engine: Mutex::new(Some(engine)), routes, image }
+        Self { data, engine: Mutex::new(Some(engine)), routes, image, spares }
     }
 
     pub fn embedded(&self) -> Arc<Embedded> {
@@ -90,7 +96,7 @@ impl Bed {
     /// The next one opens the engine.
     pub async fn open(&self) {
         self.routes.restart();
-        let fresh = open(self.data.path(), &self.routes).await;
+        let fresh = open(self.data.path(), &self.routes, self.spares).await;
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
     }
 
@@ -114,11 +120,12 @@ impl Bed {
     }
 }
 
-async fn open(data_dir: &Path, routes: &Arc<Routes>) -> Arc<Embedded> {
+async fn open(data_dir: &Path, routes: &Arc<Routes>, spares_memory: MemoryMib) -> Arc<Embedded> {
     let config = EmbeddedConfig {
         data_dir: data_dir.to_owned(),
         exe: PathBuf::from(env!("CARGO_BIN_EXE_tapit-container-child")),
         capacity: Some(CAPACITY),
+        spares_memory,
         traffic: routes.clone(),
     };
     Embedded::open(config).await.expect("the engine opens; it needs root")
@@ -154,6 +161,7 @@ impl Subject for Bed {
             demand: 1,
             spot: 0,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(10) },
+            confinement: Confinement::default(),
             public: false,
             variables: Vec::new(),
             version: "1".to_owned(),

@@ -12,7 +12,7 @@ use tapit_model::{CpuMillis, MemoryMib, Size};
 use crate::host::{EXE, Host, Instance, PATIENCE, eventually};
 
 fn adopt(dir: &InstanceDir) -> Adopted {
-    dir.adopt().expect("looks")
+    dir.adopt(EXE.as_ref()).expect("looks")
 }
 
 fn record(dir: &InstanceDir) -> Record {
@@ -54,7 +54,7 @@ async fn a_container_outlives_the_server_that_started_it() {
     let (dir, order) = host.order(&["sh", "-c", script]);
     dir.write_order(&order).expect("writes");
     // A shell stands for the server: the shim's parent, killed without warning, with nobody left to read the answer.
-    let shim = format!("'{EXE}' __shim '{}'; true", dir.path().display());
+    let shim = format!("echo | '{EXE}' __shim '{}'; true", dir.path().display());
     let mut server = Command::new("/bin/sh").args(["-c", &shim]).stdout(Stdio::piped()).spawn().expect("runs");
     eventually("it runs", || !dir.log_tail(1).is_empty()).await;
     server.kill().expect("kills");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tapit_container::instance::{
-    EtcFiles, InstanceDir, LaunchError, LogBounds, Order, Running, StopSignal, WaitOutcome, launch,
+    EtcFiles, IdRange, InstanceDir, LaunchError, LogBounds, Order, Running, StopSignal, WaitOutcome, launch,
 };
 use tapit_container::linux::cgroup::{CgroupPath, Root};
 use tapit_model::{AppName, CpuMillis, Exit, InstanceId, InstanceKey, InstanceKind, MemoryMib, ProcessName, Size};
@@ -17,6 +17,9 @@ pub const EXE: &str = env!("CARGO_BIN_EXE_tapit-container-child");
 
 /// Longer than anything here takes; reached only by a test that fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Any range will do: ids need not be anybody's.
+pub const IDS: IdRange = IdRange { base: 0x5000_0000 };
 
 const APPLETS: [&str; 25] = [
     "cat", "chmod", "dd", "echo", "false", "grep", "head", "hostname", "id", "ip", "kill", "ls", "mkdir", "mknod",
@@ -76,7 +79,7 @@ impl Host {
             env: vec![("GREETING".to_owned(), "hello".to_owned())],
             cwd: String::new(),
             user: String::new(),
-            ids: None,
+            ids: Some(IDS),
             cap_add: Default::default(),
             hostname: format!("web-{serial}"),
             size: Size { memory: MemoryMib::from_mib(64), cpu: CpuMillis::from_millis(1000) },

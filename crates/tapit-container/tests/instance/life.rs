@@ -177,10 +177,17 @@ impl Drop for Net {
 async fn a_container_on_the_network_is_reached_from_the_host() {
     let host = Host::new();
     let tag = format!("{:06x}", std::process::id() & 0xff_ffff);
-    let net = Net(HostNet::ensure(&tag, None).expect("makes a network"));
-    let ip = net.0.subnet.nth(7).expect("has addresses");
+    let net = Net(HostNet::new(&tag).expect("a tag"));
+    let app = {
+        let mut change = net.0.begin().expect("nobody holds it for long");
+        let app = net.0.app(0, change.choose(0, None).expect("has a subnet"));
+        change.establish(&app).expect("makes a bridge");
+        app
+    };
+    net.0.enforce(std::slice::from_ref(&app)).expect("makes rules");
+    let ip = app.subnet.nth(7).expect("has addresses");
     let (dir, mut order) = host.order(&["nc", "-l", "-p", "80", "-e", "echo", "hello"]);
-    order.network = Some(net.0.attach(ip));
+    order.network = Some(app.attach(ip));
     order.user = "app".into();
     let instance = host.start(dir, order).await;
     let answer = || {

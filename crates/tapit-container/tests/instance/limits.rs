@@ -50,7 +50,7 @@ async fn an_end_by_a_plain_kill_is_no_lack_of_memory() {
 /// Cpu time per wall time, by the kernel's own counters.
 async fn cpu_rate(instance: &Instance) -> f64 {
     const WINDOW: Duration = Duration::from_secs(2);
-    let used = || instance.running.usage().expect("is measured").cpu_usec;
+    let used = || instance.running.usage().expect("is measured").cpu.used_usec;
     let (start, before) = (Instant::now(), used());
     tokio::time::sleep(WINDOW).await;
     (used() - before) as f64 / start.elapsed().as_micros() as f64
@@ -115,7 +115,10 @@ async fn a_running_container_is_resized_in_place() {
     instance.wrote("ready").await;
     let usage = instance.running.usage().expect("is measured");
     let mib = |bytes: u64| bytes / 1024 / 1024;
-    assert!((40..64).contains(&mib(usage.memory_bytes)) && mib(usage.memory_peak_bytes) >= 40, "{usage:?}");
+    assert!(
+        (40..64).contains(&mib(usage.memory.unreclaimable_bytes())) && mib(usage.memory_peak_bytes) >= 40,
+        "{usage:?}"
+    );
 
     for wanted in [size(128, 2000), size(80, 500)] {
         instance.running.resize(wanted).expect("resizes");

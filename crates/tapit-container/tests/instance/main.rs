@@ -7,3 +7,5 @@ mod life;
 mod limits;
 mod logs;
 mod safety;
+mod usage;
+mod walls;

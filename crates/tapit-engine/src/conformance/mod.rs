@@ -4,8 +4,10 @@
 //! an engine breaks the contract, and leave the clearing up to whoever made the subject, also then.
 
 mod capacity;
+mod exec;
 mod failures;
 mod lifecycle;
+mod logs;
 mod rollouts;
 mod routes;
 mod stage;
@@ -19,8 +21,10 @@ use tapit_model::{Formation, InstanceKey};
 use crate::SharedEngine;
 
 pub use capacity::*;
+pub use exec::*;
 pub use failures::*;
 pub use lifecycle::*;
+pub use logs::*;
 pub use rollouts::*;
 pub use routes::Routes;
 pub use targets::*;
@@ -89,6 +93,9 @@ macro_rules! conformance_tests {
             a_killed_instance_is_replaced_and_its_siblings_stay a_crash_loop_backs_off_and_counts_its_restarts
             an_exit_with_0_is_completed_not_crashed an_instance_out_of_memory_says_so
             the_last_lines_of_a_log_can_be_read_while_it_runs_and_after
+            a_log_is_read_on_from_where_the_last_reading_ended
+            a_command_in_an_instance_tells_its_output_and_its_status
+            a_command_in_an_instance_is_fed_and_signalled no_command_runs_where_no_instance_runs
             demand_that_does_not_fit_is_blocked_until_there_is_room
             what_is_blocked_is_news_of_the_target_that_is_shown spot_makes_room_for_demand_and_comes_back
             an_interruption_takes_the_newest_spot_instance spot_waits_for_room_without_harm

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tapit_model::{
-    Blocked, Exit, Failure, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState,
+    Blocked, Exit, Failure, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, LogLine,
     MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, Reason, ReasonCode, Revision, Timestamp,
 };
 
@@ -19,6 +19,7 @@ pub(super) struct Member {
     pub serial: u64,
     pub slot: u32,
     pub script: Script,
+    pub log: Vec<LogLine>,
     /// Moment of the last change of state.
     pub since: Moment,
 }
@@ -71,8 +72,10 @@ impl Process {
         }
     }
 
-    pub fn is_gone(&self) -> bool {
-        self.formation().is_none() && !self.members.iter().any(Member::holds_memory)
+    /// Nothing is wanted and nothing is left, and that for a tick already, so that every end was there to be seen.
+    pub fn is_gone(&self, now: Moment) -> bool {
+        let long_stopped = |member: &Member| !member.holds_memory() && member.since < now;
+        self.formation().is_none() && self.members.iter().all(long_stopped)
     }
 
     /// An end that nobody ordered.

@@ -4,6 +4,8 @@
 //! The machine (instances, images, clock) outlives the engine: `restarted` is what a new server finds after the old one
 //! died.
 
+mod exec;
+mod logs;
 mod machine;
 mod plan;
 mod script;
@@ -13,12 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapit_model::{
-    ImageRef, InstanceId, InstanceKey, Lifecycle, MemoryMib, Moment, PinnedImage, Presence, ProcessKey,
-    ProcessObserved, ProcessTarget, Revision, Usage,
+    ImageRef, InstanceId, InstanceKey, Lifecycle, LogLine, LogStream, MemoryMib, Moment, PinnedImage, Presence,
+    ProcessKey, ProcessObserved, ProcessTarget, Revision, Usage, UsageOf,
 };
 use tokio::sync::watch;
 
-use crate::{Applied, Capacity, Engine, EngineError, ImageFault, Images, Prepared, Traffic};
+use crate::{
+    Applied, Capacity, Engine, EngineError, ExecRequest, ExecSession, ImageFault, Images, LogPart, LogReading,
+    Prepared, Traffic,
+};
 use machine::{Machine, Process};
 
 pub use machine::TICK_MILLIS;
@@ -89,6 +94,15 @@ impl Fake {
         self.traffic.withdraw(instance);
         self.changed();
         ended
+    }
+
+    /// A running or stopped instance has written a line now. False: there is no such instance.
+    pub fn write(&self, instance: &InstanceKey, text: &str) -> bool {
+        let mut machine = self.machine();
+        let at = machine::stamp(machine.now);
+        let member = machine.member_mut(instance);
+        let line = LogLine { at, stream: LogStream::Stdout, text: text.to_owned() };
+        member.map(|member| member.log.push(line)).is_some()
     }
 
     pub fn set_capacity(&self, capacity: MemoryMib) {
@@ -167,18 +181,37 @@ impl Engine for Fake {
         Ok(chosen)
     }
 
-    async fn usage(&self, key: &ProcessKey) -> Result<Vec<(InstanceId, Usage)>, EngineError> {
+    async fn usage(&self, of: &UsageOf) -> Result<Vec<(InstanceKey, Usage)>, EngineError> {
         let machine = self.machine();
-        let members = machine.processes.get(key).into_iter().flat_map(|process| &process.members);
-        let usage = Usage { memory_bytes: 1 << 20, memory_peak_bytes: 1 << 21, cpu_percent: None };
-        Ok(members.filter(|member| member.holds_memory()).map(|member| (member.seen.id.clone(), usage)).collect())
+        let covered = machine.processes.iter().filter(|(key, _)| of.covers(key));
+        let usage = Usage { memory_bytes: 1 << 20, memory_peak_bytes: 1 << 21, ..Usage::default() };
+        let read = covered.flat_map(|(key, process)| {
+            let members = process.members.iter().filter(|member| member.holds_memory());
+            members.map(|member| (InstanceKey { app: key.app.clone(), id: member.seen.id.clone() }, usage))
+        });
+        Ok(read.collect())
     }
 
     async fn log_tail(&self, instance: &InstanceKey, lines: usize) -> Result<Vec<String>, EngineError> {
         let mut machine = self.machine();
         let member = machine.member_mut(instance).ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?;
-        let log = &member.script.log;
-        Ok(log[log.len().saturating_sub(lines)..].to_vec())
+        let log = &member.log;
+        Ok(log[log.len().saturating_sub(lines)..].iter().map(|line| line.text.clone()).collect())
+    }
+
+    async fn logs(&self, instance: &InstanceKey, part: &LogPart) -> Result<LogReading, EngineError> {
+        let mut machine = self.machine();
+        let member = machine.member_mut(instance).ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?;
+        logs::read(&member.log, part)
+    }
+
+    async fn exec(&self, instance: &InstanceKey, request: ExecRequest) -> Result<ExecSession, EngineError> {
+        let mut machine = self.machine();
+        let member = machine.member_mut(instance).ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))?;
+        if !member.holds_memory() {
+            return Err(EngineError::NotRunning(instance.to_string()));
+        }
+        Ok(exec::start(&request))
     }
 
     fn capacity(&self) -> Option<Capacity> {

@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 
 use tapit_model::{
-    Blocked, BlockedCode, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, Moment,
-    ProcessKey, ReasonCode,
+    Blocked, BlockedCode, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, LogLine,
+    LogStream, Moment, ProcessKey, ReasonCode,
 };
 
 use super::machine::{Machine, Member, Place, stamp};
@@ -87,7 +87,8 @@ impl Machine {
         for drained in self.draining() {
             traffic.withdraw(&drained);
         }
-        self.processes.retain(|_, process| !process.is_gone());
+        let now = self.now;
+        self.processes.retain(|_, process| !process.is_gone(now));
     }
 
     fn draining(&self) -> Vec<InstanceKey> {
@@ -255,7 +256,9 @@ impl Machine {
             last_exit,
         };
         let script = script.unwrap_or_else(super::Script::never_healthy);
-        process.members.push(Member { seen, serial, slot: gap.slot, script, since: now });
+        let line = |text: &String| LogLine { at: stamp(now), stream: LogStream::Stdout, text: text.clone() };
+        let log = script.log.iter().map(line).collect();
+        process.members.push(Member { seen, serial, slot: gap.slot, script, log, since: now });
     }
 
     fn block(&mut self, gap: &Gap, code: BlockedCode) {

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use tapit_engine::conformance::{Behaviour, CRASH_CODE, LAST_WORDS, LOG_LINES, Routes, Subject, Test};
 use tapit_engine::fake::{Ending, Fake, Script};
 use tapit_engine::{Engine, SharedEngine, conformance_tests};
-use tapit_model::{Check, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, Port, Seconds, Size};
+use tapit_model::{
+    Check, Confinement, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, Port, Seconds, Size,
+};
 
 struct FakeSubject {
     fake: Mutex<Arc<Fake>>,
@@ -50,6 +52,7 @@ impl Subject for FakeSubject {
             demand: 1,
             spot: 0,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(5) },
+            confinement: Confinement::default(),
             public: false,
             variables: Vec::new(),
             version: "1".to_owned(),

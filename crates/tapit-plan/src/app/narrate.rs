@@ -45,9 +45,13 @@ pub fn narrate(
 }
 
 /// Obstacles that came and went, by kind. A wait between two attempts is left out: the stops and starts around it say
-/// the same, and a crash loop would fill the log twice as fast.
+/// the same, and a crash loop would fill the log twice as fast. So is the look-up of an image, which comes with every
+/// rollout and is over in a moment where the image is held.
 pub fn narrate_blocked(key: &ProcessKey, before: &[Blocked], after: &[Blocked], now: Timestamp) -> Vec<Event> {
-    let told = |blocked: &&Blocked| blocked.code != BlockedCode::BackOff;
+    let told = |blocked: &&Blocked| match blocked.code {
+        BlockedCode::BackOff | BlockedCode::Resolving => false,
+        BlockedCode::NoImage | BlockedCode::Pulling | BlockedCode::ImageUnavailable | BlockedCode::Capacity => true,
+    };
     let within = |list: &[Blocked], code: BlockedCode| list.iter().any(|blocked| blocked.code == code);
     let line = |kind: EventKind, text: String| Event {
         at: now,

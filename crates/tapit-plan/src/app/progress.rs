@@ -177,7 +177,7 @@ fn hopeless<'a>(seen: &Seen<'a>, look: &Look<'a>) -> Option<&'a Blocked> {
     blocked(seen, look).find(|blocked| match blocked.code {
         BlockedCode::NoImage => unknown,
         BlockedCode::ImageUnavailable => !at_work,
-        BlockedCode::Pulling | BlockedCode::Capacity | BlockedCode::BackOff => false,
+        BlockedCode::Resolving | BlockedCode::Pulling | BlockedCode::Capacity | BlockedCode::BackOff => false,
     })
 }
 

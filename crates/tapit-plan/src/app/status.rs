@@ -26,6 +26,7 @@ pub fn status(process: &Process, rollout: Option<&Rollout>, observed: Option<&Pr
             RolloutState::Running,
             RolloutKind::Create | RolloutKind::Update | RolloutKind::Resize | RolloutKind::Enable,
         )) => Status::Updating,
+        Some((RolloutState::Failed, _)) if never_started(process, observed) => Status::Pending,
         Some((RolloutState::Failed, _)) => Status::Degraded,
         Some((RolloutState::Succeeded | RolloutState::RolledBack | RolloutState::Superseded, _)) | None => {
             steady(process, observed)
@@ -53,11 +54,20 @@ fn steady(process: &Process, observed: Option<&ProcessObserved>) -> Status {
 fn is_waiting(process: &Process, observed: Option<&ProcessObserved>) -> bool {
     let Some(seen) = observed else { return true };
     let held_up = seen.blocked.iter().any(|blocked| match blocked.code {
-        BlockedCode::NoImage | BlockedCode::Pulling | BlockedCode::ImageUnavailable | BlockedCode::Capacity => true,
+        BlockedCode::NoImage
+        | BlockedCode::Resolving
+        | BlockedCode::Pulling
+        | BlockedCode::ImageUnavailable
+        | BlockedCode::Capacity => true,
         BlockedCode::BackOff => false,
     });
     let was_healthy = seen.instances.iter().any(|i| i.state.is_live() && i.healthy_at.is_some());
     process.running_generation == 0 || (seen.failure.is_none() && (held_up || !was_healthy))
+}
+
+/// No instance was ever made: the image could not be had. What stands in the way is told as blocked.
+fn never_started(process: &Process, observed: Option<&ProcessObserved>) -> bool {
+    process.running_generation == 0 && observed.is_none_or(|seen| seen.instances.is_empty() && seen.failure.is_none())
 }
 
 fn healthy(observed: Option<&ProcessObserved>) -> u32 {

@@ -78,6 +78,7 @@ fn present(process: &Process, generation: &Generation, revision: Revision) -> Op
         demand: process.spec.wanted(InstanceKind::Demand),
         spot: process.spec.wanted(InstanceKind::Spot),
         lifecycle: template.lifecycle,
+        confinement: template.confinement.clone(),
         public: name.is_public(),
         variables: template.variables.clone(),
         version: version(image),
@@ -108,8 +109,9 @@ fn fetch(
     match inputs.images.get(image) {
         None => {
             let prepare = Prepare { key: process.key.clone(), generation: wanted.number, image: image.clone() };
-            (Some(prepare), blocked(BlockedCode::Pulling, format!("{image} is being fetched")))
+            (Some(prepare), blocked(BlockedCode::Resolving, format!("{image} is being looked up")))
         }
+        Some(ImageProgress::Asked) => (None, blocked(BlockedCode::Resolving, format!("{image} is being looked up"))),
         Some(ImageProgress::Preparing) => (None, blocked(BlockedCode::Pulling, format!("{image} is being fetched"))),
         Some(progress @ ImageProgress::Failed { text, attempts, .. }) => match hopeless(image, progress) {
             Some(text) => (None, blocked(BlockedCode::ImageUnavailable, text)),
@@ -127,6 +129,6 @@ pub(super) fn hopeless(image: &ImageRef, progress: &ImageProgress) -> Option<Str
         ImageProgress::Failed { text, for_good, attempts } if *for_good || *attempts >= sight::ATTEMPTS => {
             Some(format!("{image} could not be had: {text}"))
         }
-        ImageProgress::Failed { .. } | ImageProgress::Preparing => None,
+        ImageProgress::Failed { .. } | ImageProgress::Asked | ImageProgress::Preparing => None,
     }
 }

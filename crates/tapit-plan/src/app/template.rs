@@ -25,6 +25,7 @@ pub(super) fn wanted(spec: &ProcessSpec, app_image: Option<&ImageRef>, present: 
         health: spec.health.clone(),
         lifecycle: spec.lifecycle,
         size: spec.size,
+        confinement: spec.confinement.clone(),
         variables: present.map(|template| template.variables.clone()).unwrap_or_default(),
     }
 }
@@ -34,6 +35,7 @@ pub(super) fn difference(from: &Template, to: &Template) -> Difference {
         || from.command != to.command
         || from.port != to.port
         || from.health.path != to.health.path
+        || from.confinement != to.confinement
         || from.variables != to.variables;
     if replaces {
         Difference::Instances

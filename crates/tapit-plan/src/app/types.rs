@@ -35,13 +35,12 @@ pub struct AppInputs<'a> {
 /// The state of one `Prepare`. A success is not listed: it is committed as a pinned generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageProgress {
+    /// It was asked for just now. Where the image is held already, that is all there ever is.
+    Asked,
+    /// It takes a while.
     Preparing,
     /// `for_good`: the answer will not change by itself (not found, denied, invalid). Otherwise it is tried again.
-    Failed {
-        text: String,
-        for_good: bool,
-        attempts: u32,
-    },
+    Failed { text: String, for_good: bool, attempts: u32 },
 }
 
 /// An image to resolve and fetch for a generation.

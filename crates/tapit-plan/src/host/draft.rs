@@ -84,7 +84,7 @@ impl<'a> Draft<'a> {
         draft.move_on_those_that_end(now);
         match process.formation() {
             Some(formation) => draft.follow(formation, now),
-            None => draft.remove_all(),
+            None => draft.remove_all(now),
         }
         draft
     }
@@ -179,13 +179,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn remove_all(&mut self) {
+    fn remove_all(&mut self, now: Moment) {
         for (index, instance) in self.process.instances.iter().enumerate() {
             if instance.is_live() {
                 self.drains.add(index, ReasonCode::Deleted);
             }
         }
-        self.other.extend(retention::forget(self.process, None));
+        let retention::Forgetting { actions, again } = retention::bury(self.process, now);
+        self.other.extend(actions);
+        self.wake = earliest(self.wake, again);
     }
 
     fn follow(&mut self, formation: &'a Formation, now: Moment) {

@@ -199,7 +199,7 @@ impl Sim {
         let Some(server) = &mut self.server else { return };
         let before = match server.images.get(image) {
             Some(ImageProgress::Failed { attempts, .. }) => *attempts,
-            Some(ImageProgress::Preparing) | None => 0,
+            Some(ImageProgress::Asked | ImageProgress::Preparing) | None => 0,
         };
         let text = "not had".to_owned();
         server.images.insert(image.clone(), ImageProgress::Failed { text, for_good, attempts: before + 1 });

@@ -2,14 +2,62 @@
 //! put a script there.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::Stream;
+use tapit_engine::{ExecRequest, ExecSession};
 use tapit_model::{
-    AppName, AppView, EventView, ImageRef, ImageView, Outcome, ProcessName, ProcessView, Progress, Refusal, Request,
-    StatusView,
+    AppName, AppView, EventView, ImageRef, ImageView, InstanceId, InstanceUsageView, LogLineView, Outcome, ProcessName,
+    ProcessView, Progress, Refusal, Request, Since, StatusView,
 };
 use tapit_store::EventFilter;
+
+use crate::metrics::Measurements;
+
+/// What is wanted of an app's logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogQuery {
+    pub app: AppName,
+    pub process: Option<ProcessName>,
+    pub instance: Option<InstanceId>,
+    /// At most so many of what was written before, all instances together.
+    pub lines: usize,
+    pub since: Option<Since>,
+    pub time: LogTime,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTime {
+    /// What was written so far.
+    Past,
+    /// And what will be. With the last `resume` of a stream that broke off, only what follows it.
+    Onwards { resume: Option<String> },
+}
+
+/// Some lines in order, and the place where a reader goes on who has all lines up to here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogPage {
+    pub lines: Vec<LogLineView>,
+    pub resume: Option<String>,
+}
+
+/// A stream of pages that ends before its time; whoever reads may ask again with the last `resume`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LogsBroken(pub String);
+
+pub type LogPages = Pin<Box<dyn Stream<Item = Result<LogPage, LogsBroken>> + Send>>;
+
+/// A command to run in an instance of a process; without a name, in the newest healthy one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecAsked {
+    pub app: AppName,
+    pub process: ProcessName,
+    pub instance: Option<InstanceId>,
+    pub request: ExecRequest,
+}
 
 /// Everything that can be asked of a server. Names are legal and words are parsed by the time they get here.
 ///
@@ -50,6 +98,21 @@ pub trait Core: Send + Sync + 'static {
 
     /// Newest last. The limit is 1 to 1,000.
     async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal>;
+
+    /// Pages are made as they are taken.
+    async fn logs(&self, query: LogQuery) -> Result<LogPages, Refusal>;
+
+    /// Answers once the command runs.
+    async fn exec(&self, asked: ExecAsked) -> Result<ExecSession, Refusal>;
+
+    /// Returns once the server is to end, so that what lasts by nature comes to an end.
+    async fn closing(&self);
+
+    /// What the instances of an app or of one process use now.
+    async fn usage(&self, app: &AppName, process: Option<&ProcessName>) -> Result<Vec<InstanceUsageView>, Refusal>;
+
+    /// Everything that metrics are drawn from.
+    async fn measurements(&self) -> Result<Measurements, Refusal>;
 
     async fn status(&self) -> StatusView;
 

@@ -8,9 +8,12 @@ mod apps;
 mod core;
 mod errors;
 mod events;
+mod exec;
 mod extract;
 mod guard;
 mod images;
+mod logs;
+mod metrics;
 mod openapi;
 mod processes;
 mod serve;
@@ -18,6 +21,7 @@ mod spool;
 mod status;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -31,7 +35,7 @@ use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use tapit_model::{Code, Refusal};
 
-pub use core::Core;
+pub use core::{Core, ExecAsked, LogPage, LogPages, LogQuery, LogTime, LogsBroken};
 pub use serve::{serve_tcp, serve_unix};
 
 use errors::ApiError;
@@ -43,6 +47,7 @@ use spool::Limits;
 struct Api {
     core: Arc<dyn Core>,
     limits: Limits,
+    sessions: exec::Sessions,
 }
 
 /// Every path with what answers it; the router and the test of the document are made from this one table.
@@ -57,8 +62,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/apps/{app}/processes/{process}", get(processes::show).patch(processes::set).delete(processes::delete)),
         ("/v1/apps/{app}/processes/{process}/restart", post(processes::restart)),
         ("/v1/apps/{app}/processes/{process}/interrupt", post(processes::interrupt)),
+        ("/v1/apps/{app}/processes/{process}/exec", post(exec::start)),
         ("/v1/apps/{app}/processes/{process}/settled", get(processes::settled)),
+        ("/v1/apps/{app}/usage", get(usage::list)),
+        ("/metrics", get(metrics::show)),
         ("/v1/events", get(events::list)),
+        ("/v1/apps/{app}/logs", get(logs::read)),
         ("/v1/images", get(images::list).post(images::import)),
         ("/v1/images/prune", post(images::prune)),
         ("/v1/image", get(images::show).delete(images::delete)),

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::exec::Sessions;
 use super::guard::Door;
 use super::spool::Limits;
 use super::{Api, Core, router};
@@ -31,9 +32,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Serves the unix socket until `shutdown`. Only the server's own user and root are answered.
 pub async fn serve_unix(listener: UnixListener, core: Arc<dyn Core>, shutdown: impl Future<Output = ()> + Send) {
     let own = nix::unistd::geteuid().as_raw();
-    let api = Api { core, limits: Limits::default() };
-    let welcome = router(api.clone(), Door::Unix);
+    let api = Api { core, limits: Limits::default(), sessions: Sessions::default() };
+    let (welcome, sessions) = (router(api.clone(), Door::Unix), api.sessions.clone());
     serve(UnixEntrance { listener, own, api, welcome }, shutdown).await;
+    sessions.ended().await;
 }
 
 /// Serves a TCP listener until `shutdown`. With a token, every request must carry it.
@@ -43,8 +45,11 @@ pub async fn serve_tcp(
     token: Option<String>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let service = router(Api { core, limits: Limits::default() }, Door::Tcp { token });
+    let sessions = Sessions::default();
+    let api = Api { core, limits: Limits::default(), sessions: sessions.clone() };
+    let service = router(api, Door::Tcp { token });
     serve(TcpEntrance { listener, service }, shutdown).await;
+    sessions.ended().await;
 }
 
 /// Where connections come from, each with what answers it.
@@ -135,7 +140,8 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut serving =
+        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).with_upgrades());
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         _ = stopped.changed() => {

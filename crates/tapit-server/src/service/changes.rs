@@ -120,7 +120,7 @@ pub async fn interrupt(
     let message = if dry_run {
         format!("would give a notice to {given} spot instance(s) of {process}")
     } else {
-        let ids = hub.engine.interrupt(&key, count).await.map_err(|e| Refusal::failed(crate::prepare::describe(&e)))?;
+        let ids = hub.engine.interrupt(&key, count).await.map_err(|e| Refusal::failed(tapit_model::describe(&e)))?;
         if ids.is_empty() {
             // The last one has gone since it was seen.
             return Err(none());

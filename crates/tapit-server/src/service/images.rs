@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use tapit_engine::EngineError;
-use tapit_model::{Code, Digest, ImageRef, ImageSource, ImageView, Outcome, Refusal, World};
+use tapit_model::{Code, Digest, ImageRef, ImageSource, ImageView, Outcome, Refusal, World, describe};
 
 use crate::hub::Hub;
-use crate::prepare::{self, describe};
+use crate::prepare;
 use crate::view;
 
 pub async fn list(hub: &Hub) -> Result<Vec<ImageView>, Refusal> {
@@ -103,6 +103,8 @@ fn refused(error: &EngineError) -> Refusal {
         },
         EngineError::Archive { .. } => Code::Usage,
         EngineError::UnknownProcess(_) | EngineError::UnknownInstance(_) => Code::NotFound,
+        EngineError::UnknownPosition(_) => Code::Usage,
+        EngineError::NotRunning(_) => Code::Conflict,
         EngineError::Act { .. } => Code::Failed,
     };
     Refusal::new(code, describe(error))

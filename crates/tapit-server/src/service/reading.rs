@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tapit_model::{
     AppName, AppView, EventView, ProcessKey, ProcessName, ProcessView, Progress, Refusal, RequestCounts, Revision,
-    StatusView,
+    StatusView, UsageOf,
 };
 use tapit_plan::app::{self, Seen, Subject};
 use tapit_store::EventFilter;
@@ -65,7 +65,8 @@ pub fn row(hub: &Hub, app: &AppName, process: &ProcessName) -> Result<ProcessVie
 pub async fn process(hub: &Hub, app: &AppName, process: &ProcessName) -> Result<ProcessView, Refusal> {
     let key = ProcessKey::new(app, process);
     // Usage of a process that the engine does not know yet is no usage.
-    let usage = hub.engine.usage(&key).await.unwrap_or_default();
+    let usage = hub.engine.usage(&UsageOf::Process(key.clone())).await.unwrap_or_default();
+    let usage = usage.into_iter().map(|(instance, usage)| (instance.id, usage)).collect();
     let filter =
         EventFilter { app: Some(app.clone()), process: Some(process.clone()), after_id: None, limit: EVENTS_SHOWN };
     let events = hub.ledger.events(&filter).map_err(|error| store_failed(&error))?;

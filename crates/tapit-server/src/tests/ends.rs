@@ -16,6 +16,10 @@ async fn a_deleted_process_goes_and_its_siblings_stay() {
     stage.until("the engine has forgotten it", async |stage| stage.engine_holds().await == ["shop/default"]).await;
     assert!(stage.server.core.process(&app("shop"), &process("api")).await.is_err());
     assert_eq!(healthy(&stage.show("default").await), before);
+    let events = stage.events("shop").await;
+    let ends: Vec<_> = events.iter().filter(|event| event.kind == "instance_stopped").collect();
+    assert_eq!(ends.len(), 2, "{events:#?}");
+    assert!(ends.iter().all(|end| end.text.contains("exit 143")), "how each ended is told: {ends:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

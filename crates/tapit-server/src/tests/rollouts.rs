@@ -104,12 +104,22 @@ async fn an_image_that_is_not_there_is_the_reason_until_it_comes() {
     let progress = stage.settle(create("api", &[("image", "nowhere:9")])).await;
     assert!(!progress.ok && progress.text.contains("nowhere:9"), "{progress:?}");
     let view = stage.show("api").await;
-    assert_eq!(view.status, "degraded");
+    assert_eq!(view.status, "pending");
     assert_eq!(view.blocked.first().map(|blocked| blocked.code.as_str()), Some("image_unavailable"), "{view:?}");
     let archive = tempfile::NamedTempFile::new().expect("a file");
     stage.server.core.import_image(archive.path(), Some(image("nowhere:9"))).await.expect("imports");
     stage.until("it runs", async |stage| stage.status("api").await == "running").await;
     assert_eq!(stage.status("default").await, "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_held_is_no_obstacle_to_tell_of() {
+    let stage = Stage::open().await;
+    stage.settle(create_app("shop", &[])).await;
+    let restart = Request::RestartProcess { app: app("shop"), process: process("default") };
+    assert!(stage.settle(restart).await.ok);
+    let events = stage.events("shop").await;
+    assert!(events.iter().all(|event| !event.kind.contains("blocked")), "{events:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

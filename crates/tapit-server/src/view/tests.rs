@@ -228,7 +228,7 @@ fn every_pending_unhealthy_and_stopped_instance_has_a_reason() {
 fn usage_is_put_to_its_instance() {
     let healthy = |serial| instance(serial, InstanceKind::Demand, InstanceState::Healthy);
     let seen = observed(vec![healthy(1), healthy(2)]);
-    let usage = Usage { memory_bytes: 7, memory_peak_bytes: 9, cpu_percent: Some(1.5) };
+    let usage = Usage { memory_bytes: 7, memory_peak_bytes: 9, cpu_percent: Some(1.5), ..Usage::default() };
     let sight = Sight { observed: Some(&seen), usage: vec![(InstanceId::opaque("web.2"), usage)], ..Sight::default() };
     let view = show(&process(&key("web"), 1), sight);
     assert_eq!((view.instances[0].memory_bytes, view.instances[0].cpu_percent), (None, None));

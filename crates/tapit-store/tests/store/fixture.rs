@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use tapit_model::{
-    App, AppName, Event, EventKind, Generation, ImageRef, ImageSource, InstanceId, InstanceKind, InstanceObserved,
-    InstanceState, Process, ProcessKey, ProcessName, ProcessSpec, Revision, Rollout, RolloutKind, RolloutState,
-    Template, Timestamp,
+    App, AppName, Confinement, Event, EventKind, Generation, ImageRef, ImageSource, InstanceId, InstanceKind,
+    InstanceObserved, InstanceState, Process, ProcessKey, ProcessName, ProcessSpec, Revision, Rollout, RolloutKind,
+    RolloutState, Template, Timestamp,
 };
 use tapit_store::Store;
 use tempfile::TempDir;
@@ -81,6 +81,7 @@ pub fn generation(key: &ProcessKey, number: u64) -> Generation {
         health: spec.health,
         lifecycle: spec.lifecycle,
         size: spec.size,
+        confinement: Confinement::default(),
         variables: vec![("KEY".to_owned(), "a \"quoted\"\nvalue \u{1f980}".to_owned())],
     };
     Generation { key: key.clone(), number, template }

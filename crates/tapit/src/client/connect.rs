@@ -60,6 +60,6 @@ async fn over(
     let lost = |source| ClientError::Lost { address: address.to_string(), source };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     // Its errors also reach the sender or the body; there is nobody else to tell.
-    tokio::spawn(async move { connection.await.unwrap_or_default() });
+    tokio::spawn(async move { connection.with_upgrades().await.unwrap_or_default() });
     sender.send_request(request).await.map_err(lost)
 }

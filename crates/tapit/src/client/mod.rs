@@ -5,17 +5,22 @@
 mod address;
 mod body;
 mod connect;
+mod frames;
+mod lines;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::{Method, Request, Response, body::Incoming, header};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use serde::de::DeserializeOwned;
-use tapit_model::{Code, Refusal};
+use tapit_model::{Code, EXEC_PROTOCOL, Refusal};
 
 pub use address::{Address, AddressError};
 pub use body::Upload;
+pub use frames::{FrameReader, FrameWriter, frames};
+pub use lines::Lines;
 
 use crate::surroundings::Surroundings;
 
@@ -49,7 +54,7 @@ pub enum ClientError {
 
 impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Self {
-        let text = crate::output::chain(&error);
+        let text = tapit_model::describe(&error);
         match error {
             ClientError::Refused(refusal) => refusal,
             ClientError::Connect { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -140,6 +145,34 @@ impl Client {
         self.answer(request, path, UPLOAD).await
     }
 
+    /// Opens a stream of lines. Each may take as long as the server takes to show a sign of life.
+    pub async fn lines(&self, path: &str) -> Result<Lines, ClientError> {
+        let request = self.request(Method::GET, path, Upload::empty())?;
+        let slow = |_| ClientError::Slow { address: self.address.to_string(), limit: ANSWER };
+        let sent = tokio::time::timeout(ANSWER, connect::send(&self.address, request)).await;
+        let response = sent.map_err(slow)??;
+        if response.status().is_success() {
+            return Ok(Lines::new(self.address.to_string(), path, response.into_body()));
+        }
+        Err(tokio::time::timeout(ANSWER, self.refused(response)).await.unwrap_or_else(slow))
+    }
+
+    /// Opens a connection of frames, in which a command runs.
+    pub async fn upgrade(&self, path: &str) -> Result<Upgraded, ClientError> {
+        let mut request = self.request(Method::POST, path, Upload::empty())?;
+        let headers = request.headers_mut();
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static(EXEC_PROTOCOL));
+        let slow = |_| ClientError::Slow { address: self.address.to_string(), limit: ANSWER };
+        let sent = tokio::time::timeout(ANSWER, connect::send(&self.address, request)).await;
+        let response = sent.map_err(slow)??;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let lost = |source| ClientError::Lost { address: self.address.to_string(), source };
+            return hyper::upgrade::on(response).await.map_err(lost);
+        }
+        Err(tokio::time::timeout(ANSWER, self.refused(response)).await.unwrap_or_else(slow))
+    }
+
     fn request(&self, method: Method, path: &str, body: Upload) -> Result<Request<Upload>, ClientError> {
         let mut request = Request::builder()
             .method(method)
@@ -174,10 +207,16 @@ impl Client {
         let status = response.status();
         let broken = |source| ClientError::Body { address: self.address.to_string(), source };
         let text = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(broken)?.to_bytes();
-        if status.is_success() {
-            return Ok(text);
+        if status.is_success() { Ok(text) } else { Err(ClientError::Refused(refusal(status.as_u16(), &text))) }
+    }
+
+    /// What an answer that is no success says.
+    async fn refused(&self, response: Response<Incoming>) -> ClientError {
+        let status = response.status().as_u16();
+        match Limited::new(response.into_body(), MAX_ANSWER).collect().await {
+            Ok(text) => ClientError::Refused(refusal(status, &text.to_bytes())),
+            Err(source) => ClientError::Body { address: self.address.to_string(), source },
         }
-        Err(ClientError::Refused(refusal(status.as_u16(), &text)))
     }
 
     fn unreadable(&self, path: &str, source: serde_json::Error) -> ClientError {

@@ -7,11 +7,16 @@ mod app;
 mod change;
 mod complete;
 mod confirm;
+pub mod doctor;
 mod events;
+mod exec;
 mod image;
+mod logs;
 mod process;
 mod session;
 mod status;
+mod terminal;
+mod top;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +34,9 @@ use session::Session;
 pub enum Stop {
     #[error("refused")]
     Refused(#[from] Refusal),
+    /// What was run elsewhere has ended with a status of its own, and has had its say.
+    #[error("ended with status {0}")]
+    Ended(u8),
     #[error("the output cannot be written")]
     Write(#[from] std::io::Error),
 }
@@ -62,6 +70,7 @@ pub fn perform(invocation: Invocation, surroundings: &Surroundings, screen: &mut
             confirm::teardown(&data_dir, &common, screen)?;
             return Ok(Ending::Teardown(data_dir));
         }
+        Action::Doctor => return Ok(Ending::Doctor(there(data_dir(None, surroundings)?), common)),
         Action::Complete { words, current } => {
             let offers = block_on(complete::offers(&words, &current, surroundings))?;
             screen.print(&offers)?;
@@ -79,6 +88,11 @@ fn data_dir(typed: Option<PathBuf>, surroundings: &Surroundings) -> Result<PathB
         Some(dir) => Ok(surroundings.directory.join(dir)),
         None => Ok(crate::select::data_dir(surroundings)?),
     }
+}
+
+/// The directory itself, or the nearest one above it that there is.
+fn there(dir: PathBuf) -> PathBuf {
+    dir.ancestors().find(|above| above.is_dir()).map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }
 
 /// One thread is enough for one request at a time. A read of the standard input that never ends is left behind.
@@ -111,6 +125,9 @@ async fn ask(session: &mut Session<'_, '_>, command: Command) -> Result<(), Stop
         Command::DeleteImage { name } => image::delete(session, &name).await,
         Command::PruneImages => image::prune(session).await,
         Command::Events { process, lines, reading } => events::events(session, process, lines, reading).await,
+        Command::Exec(wanted) => exec::exec(session, wanted).await,
+        Command::Logs(wanted) => logs::logs(session, &wanted).await,
         Command::Status => status::status(session).await,
+        Command::Top { process, reading } => top::top(session, process, reading).await,
     }
 }

@@ -26,6 +26,11 @@ impl<'a, 's> Session<'a, 's> {
         Ok(Self { client: Client::new(surroundings)?, common, screen, surroundings, format })
     }
 
+    /// A variable of the environment that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&'a str> {
+        self.surroundings.variable(name)
+    }
+
     /// The app that was named, if any was: on the command line, in the environment, in a file.
     pub fn named_app(&self) -> Result<Option<AppName>, Stop> {
         Ok(select::app(self.common.app.as_ref(), self.surroundings)?)

@@ -126,7 +126,7 @@ fn row_offer(row: &'static Row, words: &[String], current: &str) -> Offer {
     let typed = |key: &str| words.iter().any(|word| word.split_once('=').is_some_and(|(typed, _)| typed == key));
     let bare = words.iter().filter(|word| !word.contains('=')).count();
     let free = |word: &&Word| match word.form {
-        Form::Keyed => false,
+        Form::Keyed | Form::Text => false,
         Form::Bare => bare == 0 && !typed(word.key),
         Form::Rest => true,
     };

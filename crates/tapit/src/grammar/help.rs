@@ -135,7 +135,7 @@ pub fn word_pairs(row: &'static Row) -> Vec<(String, String)> {
         .map(|word| {
             let shown = match word.form {
                 Form::Rest => word.shown.to_owned(),
-                Form::Keyed | Form::Bare => word.shown.trim_matches(['[', ']']).to_owned(),
+                Form::Keyed | Form::Bare | Form::Text => word.shown.trim_matches(['[', ']']).to_owned(),
             };
             (shown, format!("{}{}", word.help, also(word.synonyms)))
         })

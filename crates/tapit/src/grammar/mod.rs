@@ -5,12 +5,15 @@
 
 mod app;
 pub mod completion;
+mod doctor;
 mod events;
+mod exec;
 pub mod flags;
 pub mod help;
 mod image;
 mod interrupt;
 mod lex;
+mod logs;
 mod man;
 mod meta;
 mod parse;
@@ -18,6 +21,7 @@ mod process;
 mod resolve;
 pub mod server;
 mod status;
+mod top;
 mod typed;
 
 use tapit_model::{Code, KeyInfo, PROCESS_KEYS, Refusal};
@@ -81,6 +85,8 @@ pub enum Form {
     Keyed,
     /// `key=value`, or the value alone.
     Bare,
+    /// The value alone, whatever it holds, or `key=value`.
+    Text,
     /// Every remaining bare word; no `key=` at all.
     Rest,
 }
@@ -181,9 +187,22 @@ impl Row {
 
 /// All rows, in the order in which help shows them.
 pub fn table() -> impl Iterator<Item = &'static Row> {
-    [process::ROWS, interrupt::ROWS, app::ROWS, image::ROWS, events::ROWS, status::ROWS, server::ROWS, meta::ROWS]
-        .into_iter()
-        .flatten()
+    [
+        process::ROWS,
+        interrupt::ROWS,
+        app::ROWS,
+        image::ROWS,
+        logs::ROWS,
+        exec::ROWS,
+        events::ROWS,
+        top::ROWS,
+        status::ROWS,
+        server::ROWS,
+        doctor::ROWS,
+        meta::ROWS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Every verb once, in the order of the table.

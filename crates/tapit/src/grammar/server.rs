@@ -36,6 +36,12 @@ pub static CAPACITY_MEMORY: Flag = valued(
     "memory that instances may take together (default: what the host has to spare)",
     "TAPIT_CAPACITY_MEMORY",
 );
+pub static SPARES_MEMORY: Flag = valued(
+    "spares-memory",
+    "GB",
+    "memory for containers that are made before they are needed, so that starts are quick (default 64M; 0: none)",
+    "TAPIT_SPARES_MEMORY",
+);
 pub static LOG_FORMAT: Flag = Flag {
     choices: &["text", "json"],
     ..valued("log-format", "text|json", "how the server's own log is written (default text)", "TAPIT_LOG_FORMAT")
@@ -51,7 +57,7 @@ pub static ROWS: &[Row] = &[
                 leaves the instances running; a server that starts again takes them over.",
         words: &[],
         keys: Keys::Nothing,
-        flags: &[&DATA_DIR, &API, &HTTP, &ENGINE, &EPHEMERAL, &CAPACITY_MEMORY, &LOG_FORMAT],
+        flags: &[&DATA_DIR, &API, &HTTP, &ENGINE, &EPHEMERAL, &CAPACITY_MEMORY, &SPARES_MEMORY, &LOG_FORMAT],
         examples: &[
             Example { line: "tapit server", what: "with the defaults" },
             Example {
@@ -93,6 +99,7 @@ fn server(typed: &Typed) -> Result<Action, Refusal> {
         engine: value(&ENGINE),
         ephemeral: typed.has(&EPHEMERAL),
         capacity_memory: value(&CAPACITY_MEMORY),
+        spares_memory: value(&SPARES_MEMORY),
         log_format: value(&LOG_FORMAT),
     }))
 }

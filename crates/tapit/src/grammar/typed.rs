@@ -116,12 +116,13 @@ impl Typed {
     fn take_word(&mut self, word: &str) -> Result<(), Refusal> {
         if let Some((key, value)) = word.split_once('=')
             && !self.row.words.iter().any(|word| word.form == Form::Rest)
+            && !self.is_text(word, key)
         {
             return self.take_pair(key, value);
         }
         let free = |own: &BTreeMap<&'static str, String>, spec: &Word| match spec.form {
             Form::Keyed => false,
-            Form::Bare => !own.contains_key(spec.key),
+            Form::Bare | Form::Text => !own.contains_key(spec.key),
             Form::Rest => true,
         };
         match self.row.words.iter().find(|spec| free(&self.own, spec)) {
@@ -136,6 +137,14 @@ impl Typed {
             Some(spec) => self.put_own(spec, spec.key, word),
             None => Err(self.unexpected(word)),
         }
+    }
+
+    /// Whether a word with an `=` in it is meant as text, as `'FOO=1 env'` is and a mistyped key is not.
+    fn is_text(&self, word: &str, key: &str) -> bool {
+        let takes_text = self.row.words.iter().any(|word| word.form == Form::Text);
+        let known = self.row.all_words().any(|word| word.key == key || word.synonyms.contains(&key));
+        let like_a_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        takes_text && !known && !(like_a_key && !word.contains(char::is_whitespace))
     }
 
     fn take_pair(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
@@ -180,6 +189,11 @@ impl Typed {
         let names = self.row.key_names();
         if names.is_empty() {
             return Refusal::usage(format!("unexpected word {word:?}; {title} takes no words"));
+        }
+        if let Some(text) = self.row.words.iter().find(|word| word.form == Form::Text) {
+            let text =
+                format!("unexpected word {word:?}; the {} is one word, so quote it: {title} {}", text.key, text.shown);
+            return Refusal::usage(text);
         }
         let hint = if names.contains(&word) { format!("write {word}=VALUE; ") } else { String::new() };
         let text =

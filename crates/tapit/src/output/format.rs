@@ -1,20 +1,5 @@
 //! Small pieces of text.
 
-/// An error and its causes in one line, each said once.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text += ": ";
-            text += said.trim_end();
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Text that cannot drive the terminal: whatever a container logged or a server answered is shown, never obeyed.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()

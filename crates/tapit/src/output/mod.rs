@@ -3,18 +3,24 @@
 //! Views come in, text goes out. Nothing here asks a server or decides what a command does.
 
 mod apps;
+mod doctor;
 mod events;
 mod format;
 mod images;
+mod logs;
 mod processes;
 mod screen;
 mod status;
 mod table;
+mod top;
 
 pub use apps::{app_page, apps_table};
+pub use doctor::doctor_page;
 pub use events::{event_lines, events_table};
-pub use format::{chain, clean};
+pub use format::clean;
 pub use images::{image_page, images_table};
+pub use logs::LogLines;
 pub use processes::{process_page, processes_table};
 pub use screen::{Screen, Terminals};
 pub use status::status_page;
+pub use top::{TopRow, top_rows, top_screen, top_table};

@@ -92,6 +92,12 @@ fn head(process: &ProcessView) -> Block {
     block.line("health", format!("{}{path} {after}", health.check));
     block.line("drain_timeout", format!("{} s", process.drain_timeout));
     block.line("stop_timeout", format!("{} s", process.stop_timeout));
+    if !process.userns {
+        block.line("userns", "false (root inside is root on this machine)");
+    }
+    if !process.cap_add.is_empty() {
+        block.line("cap_add", process.cap_add.join(","));
+    }
     let generation = match process.running_generation {
         0 => format!("{} (none has run yet)", process.generation),
         running if running == process.generation => running.to_string(),

@@ -58,6 +58,17 @@ impl<'a> Screen<'a> {
         self.output.flush()
     }
 
+    /// Hands on data that somebody else has made, as it is and at once.
+    pub fn pass(&mut self, bytes: &[u8]) -> Result<()> {
+        self.output.write_all(bytes)?;
+        self.output.flush()
+    }
+
+    /// The same on the standard error. Nobody can be told when that fails.
+    pub fn pass_talk(&mut self, bytes: &[u8]) {
+        let _ = self.talk.write_all(bytes).and_then(|()| self.talk.flush());
+    }
+
     /// Says something on the standard error. Nobody can be told when that fails.
     pub fn say(&mut self, text: &str) {
         self.end_progress();

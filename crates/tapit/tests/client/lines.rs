@@ -133,7 +133,7 @@ fn the_server_takes_each_setting_from_its_flag_or_its_variable() {
     use tapit_cli::Ending;
     let typed = User::script().run(
         "tapit server --data-dir /d --api=127.0.0.1:1 --http 127.0.0.1:0 --engine embedded --ephemeral \
-         --capacity-memory 2 --log-format json",
+         --capacity-memory 2 --spares-memory 0 --log-format json",
     );
     let from_environment = User::script()
         .with("TAPIT_DATA_DIR", "/d")
@@ -142,6 +142,7 @@ fn the_server_takes_each_setting_from_its_flag_or_its_variable() {
         .with("TAPIT_ENGINE", "embedded")
         .with("TAPIT_EPHEMERAL", "yes")
         .with("TAPIT_CAPACITY_MEMORY", "2")
+        .with("TAPIT_SPARES_MEMORY", "0")
         .with("TAPIT_LOG_FORMAT", "json")
         .run("tapit server");
     assert!(matches!(&typed.ending, Ending::Serve(_, words) if words.ephemeral && words.http.is_some()), "{typed:?}");

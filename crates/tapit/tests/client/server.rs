@@ -29,7 +29,7 @@ pub struct Server {
 
 impl Server {
     /// `(request line, status, body)` in the order in which they are expected. Any other request, and any beyond the
-    /// last, is answered with a failure that names it. Status 0 hangs up.
+    /// last, is answered with a failure that names it. Status 0 hangs up; a body that ends with `CUT` breaks off there.
     pub fn answering(script: &[(&str, u16, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let listener = UnixListener::bind(dir.path().join("s")).expect("a socket");
@@ -108,8 +108,13 @@ fn read(stream: &UnixStream) -> Option<Seen> {
     Some(Seen { line, headers, body })
 }
 
+pub const CUT: &str = "<cut>";
+
 fn answer(mut stream: UnixStream, status: u16, body: &str) {
-    let length = body.len();
+    let (body, length) = match body.strip_suffix(CUT) {
+        Some(begun) => (begun, begun.len() + 1),
+        None => (body, body.len()),
+    };
     // A client that has gone away is part of some tests.
     let _ = write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
 }
@@ -132,7 +137,7 @@ pub fn process_with(name: &str, status: &str, blocked: &str) -> String {
         "memory":0.5,"cpu":0.25,"demand_count":3,"spot_count":2,"running":{{"demand":2,"spot":1}},
         "pending":{{"demand":1,"spot":1}},"command":["python","my worker.py"],"image":"myapp/api:v1","image_digest":null,
         "version":null,"port":8080,"health":{{"check":"http","path":"/up","timeout":60,"min_healthy_time":2}},
-        "drain_timeout":30,"stop_timeout":30,"generation":4,"running_generation":3,
+        "drain_timeout":30,"stop_timeout":30,"userns":false,"cap_add":["NET_RAW"],"generation":4,"running_generation":3,
         "created_at":"2026-01-01T00:00:00.000Z","updated_at":"2026-01-01T00:00:00.000Z","restarted_at":null,
         "rollout":{{"id":7,"kind":"update","state":"rolled_back","from":3,"to":4,"started_at":"2026-01-01T00:00:00.000Z",
         "finished_at":"2026-01-01T00:01:00.000Z","reason":"3 instances in a row crashed","last_exit":{{"code":1,"signal":null,

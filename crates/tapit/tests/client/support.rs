@@ -19,7 +19,9 @@ impl Run {
     pub fn status(&self) -> u8 {
         match &self.ending {
             Ending::Exit(status) => *status,
-            other @ (Ending::Serve(..) | Ending::Teardown(_)) => panic!("no exit status: {other:?}\n{}", self.err),
+            other @ (Ending::Serve(..) | Ending::Doctor(..) | Ending::Teardown(_)) => {
+                panic!("no exit status: {other:?}\n{}", self.err)
+            }
         }
     }
 }

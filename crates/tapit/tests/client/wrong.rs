@@ -37,7 +37,7 @@ fn unknown_verbs_and_nouns_are_answered_with_the_nearest_and_the_legal_ones() {
         ("tapit restart app", &["knows no noun \"app\"", "`tapit restart process`"]),
         ("tapit list", &["list what?", "processes, apps, images"]),
         ("tapit set variables A=b", &["knows no noun \"variables\""]),
-        ("tapit logs", &["unknown verb"]),
+        ("tapit lgos", &["unknown verb"]),
         ("tapit exec name=x ls", &["unknown verb"]),
         ("tapit help nothing", &["no help about \"nothing\"", "the verbs are"]),
         ("tapit help restart app", &["no help about"]),

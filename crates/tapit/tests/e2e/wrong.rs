@@ -53,6 +53,8 @@ const SPELLING: &[Wrong] = &[
     ("create process name=x port=http", 2, &["port=http", "65535"]),
     ("create process name=x health_path=healthz", 2, &["health_path=healthz", "starts with /"]),
     ("create process name=x health_timeout=0", 2, &["health_timeout=0", "1 to 3600"]),
+    ("create process name=x userns=perhaps", 2, &["userns=perhaps", "true or false"]),
+    ("create process name=x cap_add=NET_ADMN", 2, &["did you mean NET_ADMIN?", "SYS_TIME"]),
     ("create process name=x stop_timeout=99999", 2, &["stop_timeout=99999", "3600"]),
     ("create process name=x drain_timeout=-1", 2, &["drain_timeout=-1", "0 to 3600"]),
     ("create process name=x command=\"'unclosed\"", 2, &["unclosed", "quote"]),

@@ -1,4 +1,4 @@
-//! The cgroup of one instance: who is in it, what it has used, killing all of it, removing it.
+//! The cgroup of one instance: who is in it, killing all of it, removing it.
 
 use std::fs;
 use std::io;
@@ -28,16 +28,6 @@ pub enum LeafError {
     Remove { path: PathBuf, source: io::Error },
 }
 
-/// What an instance uses, as the kernel counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counters {
-    /// Without file pages that can be dropped at any time.
-    pub memory_bytes: u64,
-    /// The highest ever, all pages counted.
-    pub memory_peak_bytes: u64,
-    pub cpu_usec: u64,
-}
-
 #[derive(Debug, Clone)]
 pub struct Leaf {
     pub(super) layout: &'static Layout,
@@ -55,46 +45,14 @@ impl Leaf {
         self.path.below(self.layout.mount_of(controller).unwrap_or(Path::new("/sys/fs/cgroup")))
     }
 
-    fn dirs(&self) -> Vec<PathBuf> {
+    /// Its directory in every hierarchy.
+    pub(in crate::linux) fn dirs(&self) -> Vec<PathBuf> {
         self.layout.mounts().into_iter().map(|mount| self.path.below(mount)).collect()
     }
 
     /// Whether a process is in it now.
     pub fn holds(&self, pid: i32) -> bool {
         members(&self.dir("memory")).is_ok_and(|pids| pids.contains(&pid))
-    }
-
-    pub fn counters(&self) -> Result<Counters, LeafError> {
-        let memory = self.dir("memory");
-        match self.layout {
-            Layout::V1(_) => {
-                let droppable = field(&memory.join("memory.stat"), "total_inactive_file")?;
-                Ok(Counters {
-                    memory_bytes: number(&memory.join("memory.usage_in_bytes"))?.saturating_sub(droppable),
-                    memory_peak_bytes: number(&memory.join("memory.max_usage_in_bytes"))?,
-                    cpu_usec: number(&self.dir("cpuacct").join("cpuacct.usage"))? / 1000,
-                })
-            }
-            Layout::V2 => {
-                let current = number(&memory.join("memory.current"))?;
-                let droppable = field(&memory.join("memory.stat"), "inactive_file")?;
-                Ok(Counters {
-                    memory_bytes: current.saturating_sub(droppable),
-                    // The peak is known since Linux 5.19.
-                    memory_peak_bytes: number(&memory.join("memory.peak")).unwrap_or(current),
-                    cpu_usec: field(&self.dir("cpu").join("cpu.stat"), "usage_usec")?,
-                })
-            }
-        }
-    }
-
-    /// How many of its processes the kernel has killed for lack of memory.
-    pub fn oom_kills(&self) -> Result<u64, LeafError> {
-        let memory = self.dir("memory");
-        match self.layout {
-            Layout::V1(_) => field(&memory.join("memory.oom_control"), "oom_kill"),
-            Layout::V2 => field(&memory.join("memory.events"), "oom_kill"),
-        }
     }
 
     /// On v1, the file that takes requests for announcements and the one that announces a lack of memory.
@@ -197,22 +155,4 @@ pub(super) fn remove_group(dir: &Path) -> Result<(), LeafError> {
 /// A group that vanishes while one of its files is open answers `ENODEV`.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
-}
-
-fn read(path: &Path) -> Result<String, LeafError> {
-    fs::read_to_string(path).map_err(|source| LeafError::Read { path: path.to_owned(), source })
-}
-
-pub(super) fn number(path: &Path) -> Result<u64, LeafError> {
-    let text = read(path)?;
-    text.trim().parse().map_err(|_| LeafError::Parse { path: path.to_owned(), text: text.clone() })
-}
-
-/// The number behind a word at the start of a line.
-fn field(path: &Path, name: &str) -> Result<u64, LeafError> {
-    let text = read(path)?;
-    let value = text.lines().filter_map(|line| line.split_once(' ')).find(|(word, _)| *word == name);
-    value
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .ok_or_else(|| LeafError::Parse { path: path.to_owned(), text: format!("no {name}") })
 }

@@ -4,22 +4,33 @@
 //! killing, removal) is done here. v1 and v2 are told apart as the runtime tells them apart, since both must speak of the
 //! same directories: a cgroup2 mount at `/sys/fs/cgroup` is v2, anything else v1, also when a v2 mount stands beside it.
 
+mod counters;
+mod delegate;
 mod end;
 mod layout;
 mod leaf;
 mod limits;
+mod place;
+mod prime;
 mod root;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use counters::{Counters, Cpu, Memory};
 pub use layout::{Layout, LayoutError};
-pub use leaf::{Counters, Leaf, LeafError};
+pub use leaf::{Leaf, LeafError};
 pub use limits::{LimitError, Limits, PERIOD_USEC};
+pub use place::Standing;
+pub use prime::prime;
 pub use root::{Root, RootError};
 
-/// A cgroup by its path from the mount of each hierarchy: `/tapit-1a2b3c/shop.web.7`.
+/// Groups that the parent may be below.
+const MOST_ABOVE: usize = 8;
+
+/// A cgroup by its path from the mount of each hierarchy: `/tapit-1a2b3c/shop.web.7`, or further down where the parent
+/// is in somebody's group: `/system.slice/tapit.service/tapit-1a2b3c/shop.web.7`.
 ///
 /// Parsing is the only way in, so it never leads out of the hierarchy or to its root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,18 +38,30 @@ pub use root::{Root, RootError};
 pub struct CgroupPath(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not the path of a cgroup of ours: /PARENT/LEAF of letters, digits, dots, hyphens and underscores is")]
+#[error(
+    "{0:?} is not the path of a cgroup of ours: /PARENT/LEAF of letters, digits, dots, hyphens and underscores is, with other groups before it"
+)]
 pub struct CgroupPathError(String);
 
 impl CgroupPath {
     pub fn parse(text: &str) -> Result<Self, CgroupPathError> {
-        let legal = |name: &str| {
-            let charset = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-            !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && name.bytes().all(charset)
+        let charset = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        // Groups above are named by others; systemd's units may hold these too.
+        let theirs = |b: u8| charset(b) || matches!(b, b'@' | b':' | b'\\');
+        let legal = |name: &str, legal: &dyn Fn(u8) -> bool| {
+            !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && name.bytes().all(legal)
         };
-        match text.strip_prefix('/').and_then(|rest| rest.split_once('/')) {
-            Some((parent, leaf)) if legal(parent) && legal(leaf) => Ok(Self(text.to_owned())),
-            Some(_) | None => Err(CgroupPathError(text.chars().take(300).collect())),
+        let names: Vec<&str> = text.strip_prefix('/').unwrap_or_default().split('/').collect();
+        match names.as_slice() {
+            [above @ .., parent, leaf]
+                if above.len() <= MOST_ABOVE
+                    && above.iter().all(|name| legal(name, &theirs))
+                    && legal(parent, &charset)
+                    && legal(leaf, &charset) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(CgroupPathError(text.chars().take(300).collect())),
         }
     }
 
@@ -70,11 +93,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cgroup_path_has_two_plain_names() {
-        for good in ["/tapit-1a2b3c/shop.web.7", "/a/b"] {
+    fn a_cgroup_path_is_one_of_plain_names_that_leads_down() {
+        let good = [
+            "/tapit-1a2b3c/shop.web.7",
+            "/a/b",
+            "/system.slice/tapit.service/tapit-1a2b3c/shop.web.7",
+            r"/system.slice/system-my\x2dapp.slice/tapit@blue:1.service/t/x",
+        ];
+        for good in good {
             assert!(CgroupPath::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "/", "/a", "a/b", "/a/", "//a", "/a/b/c", "/a/..", "/../b", "/a/.b", "/a/b c", "/a/b\n"] {
+        let deep = "/x".repeat(MOST_ABOVE + 3);
+        let bad = [
+            "",
+            "/",
+            "/a",
+            "a/b",
+            "/a/",
+            "//a",
+            "/a/..",
+            "/../b",
+            "/a/../b/c",
+            "/a/.b",
+            "/a/b c",
+            "/a/b\n",
+            "/a@/b",
+            &deep,
+        ];
+        for bad in bad {
             assert!(CgroupPath::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -45,17 +45,21 @@ impl Attrs {
     }
 }
 
-/// The value of the first attribute of a kind, if the bytes are well-formed up to there.
-pub fn find(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
+/// Kind and value of each attribute, up to the first that is not well-formed.
+pub fn each(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
         let [a, b, c, d] = *bytes.first_chunk::<HEADER_LEN>()?;
         let len = usize::from(u16::from_ne_bytes([a, b]));
         let value = bytes.get(HEADER_LEN..len)?;
-        if u16::from_ne_bytes([c, d]) & KIND_MASK == wanted {
-            return Some(value);
-        }
-        bytes = bytes.get(len.next_multiple_of(4)..)?;
-    }
+        // The last one may lack its padding.
+        bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([c, d]) & KIND_MASK, value))
+    })
+}
+
+/// The value of the first attribute of a kind, if the bytes are well-formed up to there.
+pub fn find(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    each(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
 pub fn as_number(value: &[u8]) -> Option<u32> {

@@ -1,4 +1,4 @@
-//! What other software on the host does to the traffic of our bridge, as sentences for people.
+//! What other software on the host does to the traffic of our bridges, as sentences for people.
 //!
 //! A packet must pass every chain at a hook, so an accept of ours overrides nobody's drop. Where another table forwards
 //! nothing by default, as Docker's does, instances reach neither the outside nor perhaps one another; the host reaches
@@ -6,7 +6,9 @@
 
 use std::fs;
 
-use super::nft::{self, Family, Hook, ListedChain};
+use super::docker;
+use super::nft::{Family, Hook};
+use super::nft_list::{self, ListedChain};
 
 /// Set when bridged packets pass the IPv4 hooks too, for all bridges at once.
 const BRIDGED_PASS_HOOKS: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
@@ -16,12 +18,18 @@ const IPV4_AND_IPV6: u8 = 1;
 /// What will not work, and why; empty where nothing is in the way. Rules of the old iptables (not its nftables version)
 /// cannot be seen.
 pub fn warnings() -> Vec<String> {
-    let chains = match nft::chains(Family::Any) {
+    let chains = match nft_list::chains(Family::Any) {
         Ok(chains) => chains,
         Err(error) => return vec![format!("cannot tell whether a firewall blocks the instances' traffic: {error}")],
     };
     let bridged = fs::read_to_string(BRIDGED_PASS_HOOKS).is_ok_and(|text| text.trim() == "1");
-    chains.iter().filter(|chain| blocks_forwarding(chain)).map(|chain| describe(chain, bridged)).collect()
+    blocking(&chains).map(|chain| describe(chain, bridged)).collect()
+}
+
+/// A chain of Docker's table is none when the table has the one where instances are let through.
+fn blocking(chains: &[ListedChain]) -> impl Iterator<Item = &ListedChain> {
+    let mended = chains.iter().any(docker::is_ours_to_use);
+    chains.iter().filter(move |chain| blocks_forwarding(chain) && !(mended && docker::is_in_its_table(chain)))
 }
 
 fn blocks_forwarding(chain: &ListedChain) -> bool {
@@ -44,6 +52,16 @@ mod tests {
 
     fn chain(family: u8, hook: Option<u32>, drops_by_policy: bool) -> ListedChain {
         ListedChain { family, table: "filter".to_owned(), name: "FORWARD".to_owned(), hook, drops_by_policy }
+    }
+
+    #[test]
+    fn dockers_policy_blocks_nothing_where_its_table_has_the_chain_for_others() {
+        let forward = chain(IPV4, Some(2), true);
+        let user = ListedChain { name: "DOCKER-USER".to_owned(), ..chain(IPV4, None, false) };
+        let foreign = ListedChain { table: "firewall".to_owned(), ..forward.clone() };
+        assert_eq!(blocking(&[forward.clone()]).count(), 1);
+        assert_eq!(blocking(&[forward.clone(), user.clone()]).count(), 0);
+        assert_eq!(blocking(&[forward, user, foreign.clone()]).collect::<Vec<_>>(), [&foreign]);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum NetError {
     InstallTable { table: String, source: io::Error },
     #[error("cannot remove the nftables table {table}")]
     RemoveTable { table: String, source: io::Error },
+    #[error("cannot let instances through the chain {chain}")]
+    Docker { chain: &'static str, source: io::Error },
     #[error("cannot delete the interface {link}")]
     DeleteLink { link: String, source: io::Error },
 

@@ -1,13 +1,14 @@
-//! nftables through its netlink family: several messages as one transaction, and the list of chains.
+//! nftables through its netlink family: several messages as one transaction.
 //!
-//! It knows how tables, chains and rules are framed; what ours say is in `rules.rs`.
+//! It knows how tables, chains, sets and rules are framed; what ours say is in `rules.rs` and `docker.rs`. What is there
+//! already is read by `nft_list.rs`.
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use super::attrs::{self, Attrs};
+use super::attrs::Attrs;
 use super::wire::{HEADER_LEN, Wire};
 
 /// What a table or chain filters.
@@ -15,24 +16,66 @@ use super::wire::{HEADER_LEN, Wire};
 pub enum Family {
     Any,
     Ipv4,
+    Ipv6,
 }
 
 impl Family {
-    fn code(self) -> u8 {
+    pub fn code(self) -> u8 {
         match self {
             Family::Any => 0,
             Family::Ipv4 => 2,
+            Family::Ipv6 => 10,
         }
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    pub family: Family,
+    pub name: String,
 }
 
 /// A step of a transaction. Tables and chains that exist already are left as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    AddTable { table: String },
-    DeleteTable { table: String },
-    AddChain { table: String, chain: Chain },
-    AddRule { table: String, chain: &'static str, expressions: Attrs },
+    AddTable {
+        table: Table,
+    },
+    DeleteTable {
+        table: Table,
+    },
+    AddChain {
+        table: Table,
+        chain: Chain,
+    },
+    AddSet {
+        table: Table,
+        set: Set,
+    },
+    /// At most `ELEMENTS_MAX` of them.
+    AddElements {
+        table: Table,
+        set: Set,
+        keys: Vec<Vec<u8>>,
+    },
+    AddRule {
+        table: Table,
+        chain: &'static str,
+        place: Place,
+        expressions: Attrs,
+    },
+    DeleteRule {
+        table: Table,
+        chain: &'static str,
+        handle: u64,
+    },
+}
+
+/// Where in its chain a rule goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    First,
+    Last,
 }
 
 /// A chain at one of the kernel's hooks; what no rule decides passes.
@@ -63,100 +106,126 @@ impl Hook {
     }
 }
 
-/// A chain as the kernel lists it. Only chains at a hook have one, and a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedChain {
-    pub family: u8,
-    pub table: String,
-    pub name: String,
-    pub hook: Option<u32>,
-    pub drops_by_policy: bool,
+/// A set of keys of one length, which a rule asks with one look however many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Set {
+    pub name: &'static str,
+    /// Tells the set from the others of the same transaction.
+    pub id: u32,
+    /// How `nft` shows the keys.
+    pub key_type: u32,
+    pub key_len: u32,
 }
 
-const SUBSYSTEM: u16 = 10;
+/// So many keys fit into one attribute, whose length is a number of 16 bits.
+pub const ELEMENTS_MAX: usize = 1_000;
+
+pub const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = 0;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
-const GET_CHAIN: u16 = 4;
 const NEW_RULE: u16 = 6;
+const DELETE_RULE: u16 = 8;
+const NEW_SET: u16 = 9;
+const NEW_ELEMENTS: u16 = 12;
 /// The family and version that precede the attributes.
-const GENERAL_LEN: usize = 4;
+pub const GENERAL_LEN: usize = 4;
 
 const TABLE_NAME: u16 = 1;
-const CHAIN_TABLE: u16 = 1;
-const CHAIN_NAME: u16 = 3;
-const CHAIN_HOOK: u16 = 4;
-const CHAIN_POLICY: u16 = 5;
+pub const CHAIN_TABLE: u16 = 1;
+pub const CHAIN_NAME: u16 = 3;
+pub const CHAIN_HOOK: u16 = 4;
+pub const CHAIN_POLICY: u16 = 5;
 const CHAIN_TYPE: u16 = 7;
-const HOOK_NUMBER: u16 = 1;
+pub const HOOK_NUMBER: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
-const RULE_TABLE: u16 = 1;
-const RULE_CHAIN: u16 = 2;
-const RULE_EXPRESSIONS: u16 = 4;
-const POLICY_DROP: u32 = 0;
+pub const RULE_TABLE: u16 = 1;
+pub const RULE_CHAIN: u16 = 2;
+pub const RULE_HANDLE: u16 = 3;
+pub const RULE_EXPRESSIONS: u16 = 4;
+const SET_TABLE: u16 = 1;
+const SET_NAME: u16 = 2;
+const SET_KEY_TYPE: u16 = 4;
+const SET_KEY_LEN: u16 = 5;
+const SET_ID: u16 = 10;
+const ELEMENTS_TABLE: u16 = 1;
+const ELEMENTS_SET: u16 = 2;
+const ELEMENTS: u16 = 3;
+const LIST_ELEMENT: u16 = 1;
+const ELEMENT_KEY: u16 = 1;
+const DATA_VALUE: u16 = 1;
 const POLICY_ACCEPT: u32 = 1;
-/// Listing again, this often at most, when the rule set changed meanwhile.
-const DUMPS_MAX: usize = 20;
 
 /// Makes all steps real, or none.
 pub fn commit(steps: &[Step]) -> io::Result<()> {
+    let Some(last) = u32::try_from(steps.len()).ok().filter(|len| *len > 0) else { return Ok(()) };
     let mut bytes = message(BATCH_BEGIN, NLM_F_REQUEST, 0, (0, SUBSYSTEM), Attrs::new());
-    let mut sequence = 0;
-    for step in steps {
-        sequence += 1;
+    for (sequence, step) in (1..).zip(steps) {
         bytes.extend(encode(step, sequence));
     }
-    bytes.extend(message(BATCH_END, NLM_F_REQUEST, sequence + 1, (0, SUBSYSTEM), Attrs::new()));
+    bytes.extend(message(BATCH_END, NLM_F_REQUEST, last + 1, (0, SUBSYSTEM), Attrs::new()));
     // Every step asks for an answer and answers come in order, so the last step's ends the exchange.
-    Wire::open(NETLINK_NETFILTER)?.exchange(&bytes, sequence).map(drop)
-}
-
-/// The chains of all tables of a family.
-pub fn chains(family: Family) -> io::Result<Vec<ListedChain>> {
-    let kind = SUBSYSTEM << 8 | GET_CHAIN;
-    for sequence in 1..=DUMPS_MAX as u32 {
-        let request = message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, (family.code(), 0), Attrs::new());
-        match Wire::open(NETLINK_NETFILTER)?.exchange(&request, sequence) {
-            Ok(answers) => return Ok(answers.iter().filter_map(|answer| read_chain(answer)).collect()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other("the rule set changes faster than it can be listed"))
+    Wire::open(NETLINK_NETFILTER)?.exchange(&bytes, last).map(drop)
 }
 
 fn encode(step: &Step, sequence: u32) -> Vec<u8> {
-    let (kind, flags, attrs) = match step {
-        Step::AddTable { table } => (NEW_TABLE, NLM_F_CREATE, Attrs::new().text(TABLE_NAME, table)),
-        Step::DeleteTable { table } => (DELETE_TABLE, 0, Attrs::new().text(TABLE_NAME, table)),
-        Step::AddChain { table, chain } => {
-            let hook = Attrs::new()
-                .number(HOOK_NUMBER, chain.hook.number())
-                .bytes(HOOK_PRIORITY, &chain.priority.to_be_bytes());
+    let (table, kind, flags, attrs) = match step {
+        Step::AddTable { table } => (table, NEW_TABLE, NLM_F_CREATE, Attrs::new().text(TABLE_NAME, &table.name)),
+        Step::DeleteTable { table } => (table, DELETE_TABLE, 0, Attrs::new().text(TABLE_NAME, &table.name)),
+        Step::AddChain { table, chain } => (table, NEW_CHAIN, NLM_F_CREATE, describe_chain(table, chain)),
+        Step::AddSet { table, set } => {
             let attrs = Attrs::new()
-                .text(CHAIN_TABLE, table)
-                .text(CHAIN_NAME, chain.name)
-                .nest(CHAIN_HOOK, hook)
-                .number(CHAIN_POLICY, POLICY_ACCEPT)
-                .text(CHAIN_TYPE, chain.kind);
-            (NEW_CHAIN, NLM_F_CREATE, attrs)
+                .text(SET_TABLE, &table.name)
+                .text(SET_NAME, set.name)
+                .number(SET_KEY_TYPE, set.key_type)
+                .number(SET_KEY_LEN, set.key_len)
+                .number(SET_ID, set.id);
+            (table, NEW_SET, NLM_F_CREATE, attrs)
         }
-        Step::AddRule { table, chain, expressions } => {
+        Step::AddElements { table, set, keys } => {
+            let element = |key: &Vec<u8>| Attrs::new().nest(ELEMENT_KEY, Attrs::new().bytes(DATA_VALUE, key));
+            let elements = keys.iter().fold(Attrs::new(), |all, key| all.nest(LIST_ELEMENT, element(key)));
+            let attrs =
+                Attrs::new().text(ELEMENTS_TABLE, &table.name).text(ELEMENTS_SET, set.name).nest(ELEMENTS, elements);
+            (table, NEW_ELEMENTS, NLM_F_CREATE, attrs)
+        }
+        Step::AddRule { table, chain, place, expressions } => {
             let attrs = Attrs::new()
-                .text(RULE_TABLE, table)
+                .text(RULE_TABLE, &table.name)
                 .text(RULE_CHAIN, chain)
                 .nest(RULE_EXPRESSIONS, expressions.clone());
-            (NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, attrs)
+            let flags = match place {
+                Place::First => NLM_F_CREATE,
+                Place::Last => NLM_F_CREATE | NLM_F_APPEND,
+            };
+            (table, NEW_RULE, flags, attrs)
+        }
+        Step::DeleteRule { table, chain, handle } => {
+            let attrs = Attrs::new()
+                .text(RULE_TABLE, &table.name)
+                .text(RULE_CHAIN, chain)
+                .bytes(RULE_HANDLE, &handle.to_be_bytes());
+            (table, DELETE_RULE, 0, attrs)
         }
     };
-    let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    message(SUBSYSTEM << 8 | kind, flags, sequence, (Family::Ipv4.code(), 0), attrs)
+    message(SUBSYSTEM << 8 | kind, NLM_F_REQUEST | NLM_F_ACK | flags, sequence, (table.family.code(), 0), attrs)
+}
+
+fn describe_chain(table: &Table, chain: &Chain) -> Attrs {
+    let hook =
+        Attrs::new().number(HOOK_NUMBER, chain.hook.number()).bytes(HOOK_PRIORITY, &chain.priority.to_be_bytes());
+    Attrs::new()
+        .text(CHAIN_TABLE, &table.name)
+        .text(CHAIN_NAME, chain.name)
+        .nest(CHAIN_HOOK, hook)
+        .number(CHAIN_POLICY, POLICY_ACCEPT)
+        .text(CHAIN_TYPE, chain.kind)
 }
 
 /// `general` is the family, and for the ends of a batch the subsystem that it is for.
-fn message(kind: u16, flags: u16, sequence: u32, general: (u8, u16), attrs: Attrs) -> Vec<u8> {
+pub fn message(kind: u16, flags: u16, sequence: u32, general: (u8, u16), attrs: Attrs) -> Vec<u8> {
     let attrs = attrs.into_bytes();
     let len = HEADER_LEN + GENERAL_LEN + attrs.len();
     let mut bytes = Vec::with_capacity(len);
@@ -173,37 +242,29 @@ fn message(kind: u16, flags: u16, sequence: u32, general: (u8, u16), attrs: Attr
     bytes
 }
 
-fn read_chain(answer: &[u8]) -> Option<ListedChain> {
-    let (general, body) = answer.get(HEADER_LEN..)?.split_at_checked(GENERAL_LEN)?;
-    let text = |kind| attrs::find(body, kind).and_then(attrs::as_text);
-    let number = |bytes, kind| attrs::find(bytes, kind).and_then(attrs::as_number);
-    Some(ListedChain {
-        family: general[0],
-        table: text(CHAIN_TABLE)?.to_owned(),
-        name: text(CHAIN_NAME)?.to_owned(),
-        hook: attrs::find(body, CHAIN_HOOK).and_then(|hook| number(hook, HOOK_NUMBER)),
-        drops_by_policy: number(body, CHAIN_POLICY) == Some(POLICY_DROP),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::beside;
     use super::super::tests::Machine;
+    use super::super::{beside, nft_list};
     use super::*;
+
+    fn table(name: &str) -> Table {
+        Table { family: Family::Ipv4, name: name.to_owned() }
+    }
+
+    const FORWARD: Chain = Chain { name: "FORWARD", kind: "filter", hook: Hook::Forward, priority: 0 };
 
     #[test]
     fn a_foreign_forward_chain_that_drops_by_default_is_warned_of() {
         let machine = Machine::new();
         machine.run(|| {
             assert_eq!(beside::warnings(), [""; 0]);
-            let table = "foreign".to_owned();
-            let forward = Chain { name: "FORWARD", kind: "filter", hook: Hook::Forward, priority: 0 };
-            commit(&[Step::AddTable { table: table.clone() }, Step::AddChain { table: table.clone(), chain: forward }])
+            let table = table("foreign");
+            commit(&[Step::AddTable { table: table.clone() }, Step::AddChain { table, chain: FORWARD }])
                 .expect("a chain that accepts");
             assert_eq!(beside::warnings(), [""; 0]);
 
-            let attrs = Attrs::new().text(CHAIN_TABLE, &table).text(CHAIN_NAME, "FORWARD").number(CHAIN_POLICY, 0);
+            let attrs = Attrs::new().text(CHAIN_TABLE, "foreign").text(CHAIN_NAME, "FORWARD").number(CHAIN_POLICY, 0);
             let flags = NLM_F_REQUEST | NLM_F_ACK;
             let mut batch = message(BATCH_BEGIN, NLM_F_REQUEST, 0, (0, SUBSYSTEM), Attrs::new());
             batch.extend(message(SUBSYSTEM << 8 | NEW_CHAIN, flags, 1, (Family::Ipv4.code(), 0), attrs));
@@ -219,18 +280,14 @@ mod tests {
     fn a_transaction_that_is_refused_changes_nothing() {
         let machine = Machine::new();
         machine.run(|| {
-            let table = |name: &str| name.to_owned();
             let error = commit(&[
                 Step::AddTable { table: table("first") },
-                Step::AddChain {
-                    table: table("first"),
-                    chain: Chain { name: "forward", kind: "filter", hook: Hook::Forward, priority: 0 },
-                },
+                Step::AddChain { table: table("first"), chain: FORWARD },
                 Step::DeleteTable { table: table("missing") },
             ])
             .expect_err("the last step cannot be");
             assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
-            assert_eq!(chains(Family::Ipv4).expect("the list"), []);
+            assert_eq!(nft_list::chains(Family::Ipv4).expect("the list"), []);
         });
     }
 }

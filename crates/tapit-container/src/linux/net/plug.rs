@@ -25,7 +25,7 @@ const LOOPBACK: &str = "lo";
 const OPERATIONAL_TRIES: u32 = 5_000;
 const OPERATIONAL_PAUSE: Duration = Duration::from_millis(1);
 
-/// What an instance's network is to be. Part of the order that the server gives to the shim; made by `HostNet::attach`.
+/// What an instance's network is to be. Part of the order that the server gives to the shim; made by `AppNet::attach`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attach {
     pub bridge: String,

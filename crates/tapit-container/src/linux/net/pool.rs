@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use super::Subnet;
 
-/// The addresses that instances of one server may have.
+/// The addresses that instances of one app may have.
 ///
 /// It hands them out in turn and comes back to a freed one only after going round the whole subnet: a peer that still
 /// holds the address of an instance that has ended reaches nothing rather than a stranger.
@@ -54,6 +54,11 @@ impl AddressPool {
     /// Gives an address back. One that is not taken stays so.
     pub fn free(&mut self, address: Ipv4Addr) {
         self.taken.remove(&address);
+    }
+
+    /// Nobody has one.
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty()
     }
 
     pub fn is_taken(&self, address: Ipv4Addr) -> bool {

@@ -12,8 +12,9 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::links::{self, Assigned, Kind, Link, Pair};
 use super::nft::{self, Family};
+use super::nft_list;
 use super::rtnl::Rtnl;
-use super::{Attach, HostNet, NetError, Subnet, delete_link, list_veths, plug, rules};
+use super::{AppNet, Attach, HostNet, NetError, Subnet, delete_link, list_veths, plug, rules};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -45,26 +46,37 @@ impl Machine {
         outcome.recv().expect("an outcome").unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn ensure(&self, tag: &'static str, remembered: Option<HostNet>) -> Result<HostNet, NetError> {
-        self.run(move || HostNet::ensure(tag, remembered))
+    /// The network of the first app of a server, with the rules for it alone.
+    pub fn ensure(&self, tag: &'static str, remembered: Option<Subnet>) -> Result<AppNet, NetError> {
+        self.run(move || ensure(tag, 0, remembered).and_then(|net| enforce(&[&net]).map(|()| net)))
     }
 
-    fn remove(&self, net: &HostNet) {
-        let net = net.clone();
-        self.run(move || net.remove()).expect("remove");
+    /// Networks for so many apps of a server.
+    pub fn apps(&self, tag: &'static str, count: u32) -> Vec<AppNet> {
+        let made = self.run(move || {
+            let nets: Result<Vec<_>, _> = (0..count).map(|number| ensure(tag, number, None)).collect();
+            nets.and_then(|nets| enforce(&nets.iter().collect::<Vec<_>>()).map(|()| nets))
+        });
+        made.expect("networks")
     }
 
-    fn plug(&self, container: &Machine, attach: &Attach) -> Result<(), NetError> {
+    /// Everything of the server that the network belongs to.
+    pub fn remove(&self, net: &AppNet) {
+        let tag = net.tag.clone();
+        self.run(move || HostNet::new(&tag)?.remove()).expect("remove");
+    }
+
+    pub fn plug(&self, container: &Machine, attach: &Attach) -> Result<(), NetError> {
         let (id, attach) = (container.id, attach.clone());
         self.run(move || plug(id, &attach))
     }
 
-    fn rtnl<R: Send + 'static>(&self, ask: impl FnOnce(&mut Rtnl) -> std::io::Result<R> + Send + 'static) -> R {
+    pub fn rtnl<R: Send + 'static>(&self, ask: impl FnOnce(&mut Rtnl) -> std::io::Result<R> + Send + 'static) -> R {
         self.run(|| Rtnl::open().and_then(|mut rtnl| ask(&mut rtnl))).expect("an answer of the kernel")
     }
 
     /// A second network on this machine, with other machines on it.
-    fn lan(&self, name: &'static str, gateway: &'static str) {
+    pub fn lan(&self, name: &'static str, gateway: &'static str) {
         let (address, subnet) = address(gateway);
         self.rtnl(move |rtnl| {
             links::create_bridge(rtnl, name, [2, 0, 0, 0, 0, 1])?;
@@ -74,13 +86,13 @@ impl Machine {
         });
     }
 
-    fn add_to_loopback(&self, text: &'static str) {
+    pub fn add_to_loopback(&self, text: &'static str) {
         let (address, subnet) = address(text);
         self.rtnl(move |rtnl| links::add_address(rtnl, Assigned { link: 1, address, subnet }));
     }
 
     /// Everything that the network consists of, one line each.
-    fn inventory(&self) -> Vec<String> {
+    pub fn inventory(&self) -> Vec<String> {
         self.run(|| {
             let mut rtnl = Rtnl::open().expect("a socket");
             let mut lines = Vec::new();
@@ -89,13 +101,13 @@ impl Machine {
             lines.extend(links.map(|link| format!("{:?}", Link { operational: false, ..link })));
             lines.extend(links::addresses(&mut rtnl).expect("addresses").iter().map(|it| format!("{it:?}")));
             lines.extend(links::routes(&mut rtnl).expect("routes").iter().map(|it| format!("{it:?}")));
-            lines.extend(nft::chains(Family::Any).expect("chains").iter().map(|it| format!("{it:?}")));
+            lines.extend(nft_list::chains(Family::Any).expect("chains").iter().map(|it| format!("{it:?}")));
             lines
         })
     }
 
     /// Listens on all addresses and tells the first caller which address it seems to come from.
-    fn answer_once(&self) -> u16 {
+    pub fn answer_once(&self) -> u16 {
         self.run(|| {
             let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
             let port = listener.local_addr().expect("an address").port();
@@ -109,7 +121,7 @@ impl Machine {
     }
 
     /// The address that this machine seems to have when it calls.
-    fn call(&self, ip: Ipv4Addr, port: u16, patience: Duration) -> std::io::Result<IpAddr> {
+    pub fn call(&self, ip: Ipv4Addr, port: u16, patience: Duration) -> std::io::Result<IpAddr> {
         self.run(move || {
             let mut stream = TcpStream::connect_timeout(&SocketAddr::from((ip, port)), patience)?;
             stream.set_read_timeout(Some(patience))?;
@@ -129,9 +141,21 @@ impl Drop for Machine {
     }
 }
 
-const PATIENT: Duration = Duration::from_secs(10);
+fn ensure(tag: &str, number: u32, remembered: Option<Subnet>) -> Result<AppNet, NetError> {
+    let host = HostNet::new(tag)?;
+    let mut change = host.begin()?;
+    let net = host.app(number, change.choose(number, remembered)?);
+    change.establish(&net).map(|()| net)
+}
+
+fn enforce(nets: &[&AppNet]) -> Result<(), NetError> {
+    let tag = &nets.first().expect("at least one").tag;
+    HostNet::new(tag)?.enforce(&nets.iter().map(|net| (*net).clone()).collect::<Vec<_>>())
+}
+
+pub const PATIENT: Duration = Duration::from_secs(10);
 /// For calls that must not get through; a packet here takes microseconds.
-const BRIEF: Duration = Duration::from_millis(400);
+pub const BRIEF: Duration = Duration::from_millis(400);
 
 fn address(text: &str) -> (Ipv4Addr, Subnet) {
     let (address, prefix) = text.split_once('/').expect(text);
@@ -147,9 +171,9 @@ fn subnet(text: &str) -> Subnet {
 fn ensuring_again_changes_nothing() {
     let host = Machine::new();
     let net = host.ensure("00000a", None).expect("the first time");
-    assert_eq!(net.subnet, subnet("10.64.160.0/20"));
+    assert_eq!(net.subnet, subnet("10.64.40.0/22"));
     let before = host.inventory();
-    assert_eq!(host.ensure("00000a", Some(net.clone())).expect("remembered"), net);
+    assert_eq!(host.ensure("00000a", Some(net.subnet)).expect("remembered"), net);
     assert_eq!(host.ensure("00000a", None).expect("forgotten"), net);
     assert_eq!(host.inventory(), before);
     let forwarding = host.run(|| std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward")).expect("the setting");
@@ -162,7 +186,7 @@ fn ensuring_repairs_what_somebody_broke() {
     let net = host.ensure("00000b", None).expect("the first time");
     let before = host.inventory();
     let (broken, link) = (net.clone(), 2);
-    host.run(move || nft::commit(&rules::remove(&broken.table))).expect("no table");
+    host.run(move || nft::commit(&rules::remove(rules::ipv4(&format!("tapit-{}", broken.tag))))).expect("no table");
     let (address, wrong) = (net.gateway, address("10.1.2.3/24"));
     host.rtnl(move |rtnl| {
         assert_eq!(links::find(rtnl, &net.bridge)?.expect("the bridge").index, link);
@@ -177,10 +201,10 @@ fn ensuring_repairs_what_somebody_broke() {
 #[test]
 fn servers_that_start_at_once_get_different_subnets() {
     // All begin their search at the same place.
-    const TAGS: [&str; 8] = ["000005", "000405", "000805", "000c05", "001005", "001405", "001805", "001c05"];
+    const TAGS: [&str; 8] = ["000005", "001005", "002005", "003005", "004005", "005005", "006005", "007005"];
     let host = Machine::new();
     let nets = host.run(|| {
-        let threads = TAGS.map(|tag| std::thread::spawn(move || HostNet::ensure(tag, None)));
+        let threads = TAGS.map(|tag| std::thread::spawn(move || ensure(tag, 0, None)));
         threads.map(|thread| thread.join().expect("no panic").expect("a network"))
     });
     for (i, net) in nets.iter().enumerate() {
@@ -189,20 +213,20 @@ fn servers_that_start_at_once_get_different_subnets() {
     for net in &nets {
         host.remove(net);
     }
-    assert!(!host.inventory().iter().any(|line| line.contains("tapit") || line.contains("10.64")));
+    assert!(!host.inventory().iter().any(|line| line.contains("tp00") || line.contains("10.64")));
 }
 
 #[test]
 fn a_remembered_subnet_is_kept_until_somebody_else_has_it() {
     let host = Machine::new();
     let first = host.ensure("00000c", None).expect("a network");
-    let moved = HostNet { subnet: subnet("10.99.16.0/20"), ..first.clone() };
+    let moved = subnet("10.99.16.0/22");
     let second = host.ensure("00000c", Some(moved)).expect("the remembered one");
-    assert_eq!((second.subnet, second.gateway), (subnet("10.99.16.0/20"), Ipv4Addr::new(10, 99, 16, 1)));
+    assert_eq!((second.subnet, second.gateway), (moved, Ipv4Addr::new(10, 99, 16, 1)));
     host.remove(&second);
 
     host.lan("lan", "10.99.17.1/24");
-    let third = host.ensure("00000c", Some(second)).expect("another one");
+    let third = host.ensure("00000c", Some(moved)).expect("another one");
     assert_eq!(third.subnet, first.subnet);
 }
 
@@ -212,14 +236,14 @@ fn a_name_that_is_no_bridge_is_left_alone() {
     host.lan("lan", "192.0.2.1/24");
     let attach = Attach {
         bridge: "lan".to_owned(),
-        veth: "tapit-00000d".to_owned(),
+        veth: "tp00000d-0".to_owned(),
         ip: Ipv4Addr::new(192, 0, 2, 2),
         prefix: 24,
         gateway: Ipv4Addr::new(192, 0, 2, 1),
     };
     host.plug(&other, &attach).expect("a pair");
     let before = host.inventory();
-    assert!(matches!(host.ensure("00000d", None), Err(NetError::NotABridge { link }) if link == "tapit-00000d"));
+    assert!(matches!(host.ensure("00000d", None), Err(NetError::NotABridge { link }) if link == "tp00000d-0"));
     assert_eq!(host.inventory(), before);
 }
 
@@ -269,8 +293,7 @@ fn containers_reach_the_outside_but_are_not_reached_from_it_and_see_no_metadata(
     assert_eq!(blocked.kind(), std::io::ErrorKind::TimedOut);
 
     // Without the table both get through, so it was the table that stopped them.
-    let table = net.table.clone();
-    host.run(move || nft::commit(&rules::remove(&table))).expect("no table");
+    host.run(|| nft::commit(&rules::remove(rules::ipv4("tapit-00000f")))).expect("no table");
     assert_eq!(outside.call(ip, container.answer_once(), PATIENT).expect("a way in"), far);
     assert_eq!(container.call(metadata, outside.answer_once(), PATIENT).expect("metadata"), ip);
 }
@@ -288,11 +311,11 @@ fn a_metadata_service_on_the_host_itself_is_hidden_too() {
 #[test]
 fn removing_leaves_nothing_of_one_server_and_everything_of_the_other() {
     let (host, one, two) = (Machine::new(), Machine::new(), Machine::new());
-    let other = host.ensure("000011", None).expect("the other's");
+    let other = host.apps("000011", 2).remove(0);
     host.plug(&one, &other.attach(other.subnet.nth(2).expect("an address"))).expect("plug");
     let before = host.inventory();
 
-    let mine = host.ensure("000012", None).expect("mine");
+    let mine = host.apps("000012", 3).remove(2);
     let attach = mine.attach(mine.subnet.nth(2).expect("an address"));
     host.plug(&two, &attach).expect("plug");
     assert_eq!(host.run(|| list_veths("000012")).expect("a list"), [attach.veth]);

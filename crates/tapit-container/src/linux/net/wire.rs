@@ -7,7 +7,8 @@ use std::io;
 
 use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN};
 use netlink_sys::{Socket, SocketAddr};
-use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{ReceiveTimeout, SndBufForce};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 /// The kernel answers at once. The bound is for a kernel that does not know the request and stays silent.
@@ -15,6 +16,8 @@ const SILENCE_SECONDS: i64 = 10;
 /// More datagrams than any host's tables fill; a dump that never ends must not hold the server.
 const DATAGRAMS_MAX: usize = 100_000;
 pub const HEADER_LEN: usize = 16;
+/// What a socket sends at once as it comes; a transaction for thousands of apps is longer.
+const SEND_BUFFER: usize = 100_000;
 
 pub struct Wire {
     socket: Socket,
@@ -33,6 +36,9 @@ impl Wire {
     /// Sends a request of one or several messages and reads until the one numbered `last` is acknowledged or a dump is
     /// done. Returns the messages that carry data, header included. The first refusal is the error. A dump that changed while it was read is `Interrupted`.
     pub fn exchange(&self, request: &[u8], last: u32) -> io::Result<Vec<Vec<u8>>> {
+        if request.len() > SEND_BUFFER {
+            setsockopt(&self.socket, SndBufForce, &(2 * request.len()))?;
+        }
         self.socket.send(request, 0)?;
         let mut messages = Vec::new();
         let mut torn = false;

@@ -1,7 +1,8 @@
 //! `create process`.
 
 use tapit_model::{
-    App, Change, EventKind, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, ResizeMode, Revision, RolloutKind,
+    App, Change, Confinement, EventKind, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, ResizeMode, Revision,
+    RolloutKind,
 };
 
 use super::super::template;
@@ -52,6 +53,7 @@ pub(super) fn start(draft: &mut Draft, app: &App, process: Process) -> Revision 
     let key = process.key.clone();
     let template = template::wanted(&process.spec, app.image.as_ref(), None);
     draft.event(&key, EventKind::ProcessCreated, format!("created with {}", words::summary(&process.spec)));
+    draft.loosened(&key, &Confinement::default(), &process.spec.confinement);
     note_unknown_image(draft, &key, &template.image);
     draft.roll(process, template, RolloutKind::Create)
 }

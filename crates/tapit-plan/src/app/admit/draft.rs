@@ -1,8 +1,8 @@
 //! An admission in the making: what it changes, in the order in which a store can take it.
 
 use tapit_model::{
-    AppName, Change, Event, EventKind, Generation, InstanceObserved, Process, ProcessKey, ProcessObserved, Revision,
-    Rollout, RolloutKind, RolloutState, Template, Timestamp, World,
+    AppName, Change, Confinement, Event, EventKind, Generation, InstanceObserved, Process, ProcessKey, ProcessObserved,
+    Revision, Rollout, RolloutKind, RolloutState, Template, Timestamp, World,
 };
 
 use super::super::sight;
@@ -39,6 +39,13 @@ impl<'a> Draft<'a> {
 
     pub fn event(&mut self, key: &ProcessKey, kind: EventKind, text: impl Into<String>) {
         self.push_event(&key.app, Some(key), kind, text.into());
+    }
+
+    /// Tells what instances are allowed beyond what they were.
+    pub fn loosened(&mut self, key: &ProcessKey, from: &Confinement, to: &Confinement) {
+        for text in to.loosened_since(from) {
+            self.event(key, EventKind::ConfinementLoosened, format!("process {} {text}", key.process));
+        }
     }
 
     pub fn app_event(&mut self, app: &AppName, kind: EventKind, text: impl Into<String>) {

@@ -47,6 +47,7 @@ pub(super) fn carry_out(
     };
     let asleep = spec.disabled;
     draft.event(key, kind, format!("set {text}"));
+    draft.loosened(key, &process.spec.confinement, &spec.confinement);
     let next = Process { spec, configured: true, ..process.clone() };
     match step {
         Step::Record if asleep => (draft.put(next), "recorded; it takes effect when the process is enabled"),

@@ -1,7 +1,8 @@
 //! Settings as words of the command line: what changed, and the command that undoes it.
 
 use tapit_model::{
-    AppName, CpuMillis, PROCESS_KEYS, PortSetting, ProcessField, ProcessKey, ProcessSpec, ResizeMode, Seconds,
+    AppName, Capability, CpuMillis, PROCESS_KEYS, PortSetting, ProcessField, ProcessKey, ProcessSpec, ResizeMode,
+    Seconds,
 };
 
 /// One key whose value differs.
@@ -77,6 +78,8 @@ fn value(spec: &ProcessSpec, field: ProcessField) -> Option<String> {
         ProcessField::MinHealthyTime => seconds(spec.health.min_healthy),
         ProcessField::DrainTimeout => seconds(spec.lifecycle.drain_timeout),
         ProcessField::StopTimeout => seconds(spec.lifecycle.stop_timeout),
+        ProcessField::Userns => spec.confinement.userns.to_string(),
+        ProcessField::CapAdd => Capability::list(&spec.confinement.cap_add),
         ProcessField::Disabled => spec.disabled.to_string(),
         ProcessField::Resize => return None,
     };

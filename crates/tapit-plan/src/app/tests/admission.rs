@@ -136,7 +136,9 @@ fn sizes_and_time_outs_are_changed_in_place() {
 
 #[test]
 fn what_containers_are_made_from_needs_a_rollout() {
-    for keys in ["command=x", "port=9000", "port=none", "health_path=/up", "memory=2 command=x"] {
+    for keys in
+        ["command=x", "port=9000", "port=none", "health_path=/up", "memory=2 command=x", "userns=no", "cap_add=net_raw"]
+    {
         let bench = Bench::settled(API);
         let admission = bench.ask(&format!("set process name=api {keys}")).expect(keys);
         let text = changes(&admission.changes);
@@ -148,6 +150,32 @@ fn what_containers_are_made_from_needs_a_rollout() {
         "set process name=api memory=2 resize=rolling",
         &["process api r4 g2 runs 1", "generation 2 shop:v1 2/0.25", "rollout #3 Resize 1>2 running"],
     );
+}
+
+#[test]
+fn each_loosening_of_confinement_is_told_once_and_undone_by_its_inverse() {
+    let mut bench = Bench::settled(API);
+    let admission = bench.run("set process name=api userns=false cap_add=NET_RAW,NET_ADMIN");
+    let told = |events: &[tapit_model::Event]| {
+        let all = kinds(events);
+        all.lines().filter(|line| line.starts_with("ConfinementLoosened")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&admission.events),
+        [
+            "ConfinementLoosened: process api runs without a user namespace: root inside is root on this machine",
+            "ConfinementLoosened: process api is given NET_ADMIN beyond the default",
+            "ConfinementLoosened: process api is given NET_RAW beyond the default",
+        ]
+    );
+    assert_eq!(admission.inverse.as_deref(), Some("tapit -a shop set process name=api userns=true cap_add="));
+    bench.settle();
+    let less = bench.run("set process name=api cap_add=NET_ADMIN");
+    assert_eq!(told(&less.events), Vec::<String>::new());
+    let back = "tapit -a shop set process name=api cap_add=NET_ADMIN,NET_RAW";
+    assert_eq!(less.inverse.as_deref(), Some(back));
+    let created = bench.run("create process name=vpn cap_add=CAP_NET_ADMIN");
+    assert_eq!(told(&created.events).len(), 1);
 }
 
 #[test]

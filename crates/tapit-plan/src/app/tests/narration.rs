@@ -83,4 +83,9 @@ fn obstacles_are_told_when_they_come_and_go() {
     assert_eq!(told(&room, &[no_room(2, 1)]), "");
     assert_eq!(told(&room, &[]), "Unblocked: waits no more (capacity)\n");
     assert_eq!(told(&[], &[back_off]), "");
+    let image = |code| [Blocked { code, text: "shop:v1 …".to_owned(), demand: 1, spot: 0 }];
+    let (asked, slow) = (image(BlockedCode::Resolving), image(BlockedCode::Pulling));
+    assert_eq!(told(&[], &asked) + &told(&asked, &[]), "", "an image that is held is no obstacle");
+    assert_eq!(told(&asked, &slow), "Blocked: waits (pulling): shop:v1 …\n");
+    assert_eq!(told(&slow, &[]), "Unblocked: waits no more (pulling)\n");
 }

@@ -42,7 +42,9 @@ fn a_named_image_is_fetched_pinned_and_then_ordered() {
     let mut bench = Bench::default();
     bench.run("create app shop image=shop:v1");
     let plan = bench.plan();
-    assert_eq!(lines(&plan), ["prepare default g1 shop:v1", "default pulling 1+0: shop:v1 is being fetched"]);
+    assert_eq!(lines(&plan), ["prepare default g1 shop:v1", "default resolving 1+0: shop:v1 is being looked up"]);
+    bench.images.insert(plan.prepare[0].image.clone(), ImageProgress::Asked);
+    check(&mut bench, &["default resolving 1+0: shop:v1 is being looked up"]);
     bench.images.insert(plan.prepare[0].image.clone(), ImageProgress::Preparing);
     check(&mut bench, &["default pulling 1+0: shop:v1 is being fetched"]);
     assert_eq!(kinds(&bench.pin(&plan, &[3000])), "ImagePinned: generation 1 runs shop:v1 as aaaaaaaaaaaa\n");
@@ -79,7 +81,7 @@ fn what_serves_goes_on_with_the_new_counts_while_an_image_is_fetched() {
         [
             "default r5 g1 5+0 shop:v1 0.5",
             "prepare default g2 shop:v2",
-            "default pulling 5+0: shop:v2 is being fetched",
+            "default resolving 5+0: shop:v2 is being looked up",
         ]
     );
     bench.pin(&plan, &[]);

@@ -77,6 +77,19 @@ fn a_failed_first_rollout_is_degraded() {
 }
 
 #[test]
+fn a_first_rollout_whose_image_cannot_be_had_is_pending() {
+    let mut bench = Bench::default();
+    bench.run("create app shop image=shop:v1");
+    let image = bench.plan().prepare[0].image.clone();
+    let text = "there is no such image".to_owned();
+    bench.images.insert(image, ImageProgress::Failed { text, for_good: true, attempts: 1 });
+    bench.plan();
+    assert!(bench.rollout("default").contains("failed"), "{}", bench.rollout("default"));
+    check(&bench, "pending");
+    assert_eq!(bench.plan().blocked[&key("default")][0].code, BlockedCode::ImageUnavailable);
+}
+
+#[test]
 fn fewer_healthy_demand_instances_than_wanted_is_degraded() {
     let mut bench = shop("demand=2");
     bench.look("default", vec![instance("default.1", 1, Healthy), instance("default.2", 1, Unhealthy)]);

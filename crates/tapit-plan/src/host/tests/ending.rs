@@ -1,6 +1,9 @@
 //! From the withdrawn route to the end, and what is remembered of the dead.
 
-use super::notation::check;
+use tapit_model::ReasonCode;
+
+use super::notation::{NOW, check, parse};
+use crate::host::{Action, Ended, Phase, plan_host};
 
 #[test]
 fn a_drained_instance_is_told_to_stop_once_nothing_is_in_flight_or_the_time_is_over() {
@@ -65,7 +68,7 @@ fn the_last_failure_of_a_place_is_remembered_for_its_back_off() {
 }
 
 #[test]
-fn an_absent_process_forgets_its_dead_once_none_lives() {
+fn an_absent_process_forgets_its_dead_a_moment_after_the_last_one_ended() {
     check(
         "web absent
            1 g1 demand/0 stopped crashed
@@ -74,8 +77,24 @@ fn an_absent_process_forgets_its_dead_once_none_lives() {
     );
     check(
         "web absent
-           1 g1 demand/0 stopped crashed
-           2 g1 demand/0 stopped deleted",
+           1 g1 demand/0 stopped@-60s crashed
+           2 g1 demand/0 stopped@-1s deleted",
+        "look again +4s",
+    );
+    check(
+        "web absent
+           1 g1 demand/0 stopped@-60s crashed
+           2 g1 demand/0 stopped@-5s deleted",
         "web: forget web.1\nweb: forget web.2",
     );
+}
+
+#[test]
+fn an_end_of_an_earlier_boot_is_long_past() {
+    let mut inputs = parse("web absent\n1 g1 demand/0 stopped@-1s deleted");
+    let later = Ended { why: ReasonCode::Deleted, healthy_for: None };
+    inputs.processes[0].instances[0].phase = Phase::Stopped { at: NOW.plus_millis(90_000), ended: later };
+    let id = inputs.processes[0].instances[0].id.clone();
+    let actions = plan_host(&inputs).actions.into_iter().map(|(_, action)| action);
+    assert_eq!(actions.collect::<Vec<_>>(), [Action::Forget { id }]);
 }

@@ -11,8 +11,9 @@
 use std::fmt::Write;
 
 use tapit_model::{
-    AppName, Blocked, Check, CpuMillis, Digest, Formation, ImageRef, InstanceId, InstanceKind, Lifecycle, MemoryMib,
-    Moment, PinnedImage, Port, Presence, ProcessKey, ProcessName, ProcessTarget, ReasonCode, Revision, Seconds, Size,
+    AppName, Blocked, Check, Confinement, CpuMillis, Digest, Formation, ImageRef, InstanceId, InstanceKind, Lifecycle,
+    MemoryMib, Moment, PinnedImage, Port, Presence, ProcessKey, ProcessName, ProcessTarget, ReasonCode, Revision,
+    Seconds, Size,
 };
 
 use crate::host::{Action, Ended, HostInputs, HostPlan, InstanceFacts, Phase, ProcessInputs, plan_host};
@@ -71,6 +72,7 @@ fn process(words: &[&str]) -> ProcessInputs {
         demand: 0,
         spot: 0,
         lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(20) },
+        confinement: Confinement::default(),
         public: false,
         variables: Vec::new(),
         version: "v1".to_owned(),

@@ -4,6 +4,8 @@ mod changes;
 mod client;
 mod description;
 mod doors;
+mod exec;
+mod logs;
 mod reading;
 mod script;
 mod uploads;

@@ -20,6 +20,24 @@ async fn lists_are_arrays_and_things_are_objects() {
 }
 
 #[tokio::test]
+async fn usage_is_asked_for_an_app_or_for_one_of_its_processes() {
+    let server = Server::start();
+    assert_eq!(server.ask(Ask::new("GET /v1/apps/shop/usage")).await.json, serde_json::json!([]));
+    server.ask(Ask::new("GET /v1/apps/shop/usage?process=web")).await;
+    assert_eq!(server.script.calls(), ["usage shop None", "usage shop Some(\"web\")"]);
+    server.ask(Ask::new("GET /v1/apps/shop/usage?process=W")).await.refuses(400, "usage", "legal process name");
+    server.ask(Ask::new("GET /v1/apps/not-found/usage")).await.refuses(404, "not_found", "not-found");
+}
+
+#[tokio::test]
+async fn metrics_are_text_that_collectors_read() {
+    let server = Server::start();
+    let answer = server.ask(Ask::new("GET /metrics")).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+}
+
+#[tokio::test]
 async fn unknown_paths_and_methods_point_to_the_description() {
     let server = Server::start();
     for line in ["GET /", "GET /v2/apps", "GET /v1/apps/", "POST /v1/apps/shop/processes/web/explode"] {

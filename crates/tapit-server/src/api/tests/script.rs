@@ -5,13 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use tapit_model::{
-    AppName, AppView, Code, EventView, ImageRef, ImageView, Outcome, ProcessName, ProcessView, Progress, Refusal,
-    Request, StatusView,
+    AppName, AppView, Code, EventView, ImageRef, ImageView, InstanceUsageView, LogLineView, Outcome, ProcessName,
+    ProcessView, Progress, Refusal, Request, StatusView,
 };
 use tapit_store::EventFilter;
 
-use crate::api::Core;
+use crate::api::{Core, LogPage, LogPages, LogQuery, LogsBroken};
+use crate::metrics::Measurements;
 
 pub struct Script {
     calls: Mutex<Vec<String>>,
@@ -123,6 +125,48 @@ impl Core for Script {
     async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal> {
         self.note(format!("{filter:?}"));
         Ok(Vec::new())
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<LogPages, Refusal> {
+        by_name(&query.app)?;
+        let line = LogLineView {
+            at: "2026-01-31T12:00:00.000Z".to_owned(),
+            process: "web".to_owned(),
+            instance: "web.1".to_owned(),
+            stream: "stderr".to_owned(),
+            text: "one\u{1b}[0m".to_owned(),
+        };
+        self.note(format!("{query:?}"));
+        let page = LogPage { lines: vec![line.clone(), line], resume: Some("here".to_owned()) };
+        let quiet = LogPage { lines: Vec::new(), resume: None };
+        let mut pages = vec![Ok(page), Ok(quiet)];
+        if query.process.is_some() {
+            pages.push(Err(LogsBroken("as the script says".to_owned())));
+        }
+        // What is ready at once goes out together; a break right behind it would take it along.
+        let one_by_one = futures_util::stream::iter(pages).then(async |page| {
+            tokio::task::yield_now().await;
+            page
+        });
+        Ok(Box::pin(one_by_one))
+    }
+
+    async fn usage(&self, app: &AppName, process: Option<&ProcessName>) -> Result<Vec<InstanceUsageView>, Refusal> {
+        by_name(app)?;
+        self.note(format!("usage {app} {:?}", process.map(ProcessName::as_str)));
+        Ok(Vec::new())
+    }
+
+    async fn measurements(&self) -> Result<Measurements, Refusal> {
+        Ok(Measurements {
+            status: self.status().await,
+            started_at: 1.0,
+            server_cpu_seconds: 0.5,
+            server_open_files: 3,
+            processes: Vec::new(),
+            instances: Vec::new(),
+            requests: Vec::new(),
+        })
     }
 
     async fn status(&self) -> StatusView {

@@ -62,6 +62,12 @@ fn command(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
+/// The processes that make containers of a server or wait with one that is made.
+pub fn shims(data: &Path) -> Vec<i32> {
+    let begins = format!("tapit __sealed {}", data.display());
+    pids().into_iter().filter(|pid| command(*pid).starts_with(&begins)).collect()
+}
+
 /// The processes that watch the containers of a server.
 pub fn monitors(data: &Path) -> Vec<i32> {
     let begins = format!("tapit __monitor {}", data.display());
@@ -134,6 +140,14 @@ fn members(tag: &str, container: &str) -> Vec<i32> {
 #[track_caller]
 pub fn commands(tag: &str, container: &str) -> Vec<String> {
     members(tag, container).into_iter().map(|pid| command(pid).trim_end().to_owned()).collect()
+}
+
+/// A file of `/proc` of each process of a container.
+#[track_caller]
+pub fn proc_files(tag: &str, container: &str, name: &str) -> Vec<String> {
+    let files = members(tag, container).into_iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/{name}")));
+    // A process that ends meanwhile has none.
+    files.filter_map(Result::ok).collect()
 }
 
 /// Kills process 1 of a container from outside.

@@ -1,6 +1,7 @@
 //! What the tests stand on: a server of their own, the command line, images, load, and a look at the host for leftovers.
 
 pub mod cli;
+pub mod debian;
 pub mod http;
 pub mod image;
 pub mod images;

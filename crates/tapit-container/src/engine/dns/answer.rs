@@ -1,0 +1,195 @@
+//! What is answered to a question: a pure decision over the bytes of the question and what is known of the app.
+//!
+//! ```text
+//! api   api.APP.internal   a process: the addresses of its healthy instances, some of them in changing order
+//! anything.internal   any other single label   nobody
+//! 2.0.64.10.in-addr.arpa   an address of the app: the process that has it
+//! everything else   the host's resolvers are asked
+//! ```
+
+use std::net::Ipv4Addr;
+
+use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::message_builder::PushError;
+use domain::base::name::{Name, ParsedName, ToLabelIter};
+use domain::base::{Message, MessageBuilder, Rtype, Serial, StaticCompressor, Ttl};
+use domain::rdata::{A, Ptr, Soa};
+use tapit_model::{AppName, ProcessName};
+
+use crate::linux::net::Subnet;
+
+/// Everything below it belongs to this host and nobody else is asked for it. The name is set aside for such use.
+const ZONE: &str = "internal";
+/// Addresses may change with every moment.
+const LIFETIME: Ttl = Ttl::from_secs(1);
+/// So many fit into the 512 bytes that every asker takes, whatever the name. Of more, each answer has others.
+const ADDRESSES_MAX: usize = 16;
+/// What this side would take over UDP, for those who say what they take.
+const PAYLOAD: u16 = 1232;
+
+/// What is known of an app's processes.
+pub trait Directory {
+    /// Addresses of the healthy instances; `None` where there is no such process.
+    fn healthy(&self, process: &ProcessName) -> Option<Vec<Ipv4Addr>>;
+    /// Whose an address is.
+    fn owner(&self, address: Ipv4Addr) -> Option<ProcessName>;
+}
+
+/// Whose gateway was asked, and how many questions were asked there before.
+pub struct Asked<'a> {
+    pub app: &'a AppName,
+    pub subnet: Subnet,
+    pub turn: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reaction {
+    Answer(Vec<u8>),
+    Forward,
+    /// Not a question.
+    Ignore,
+}
+
+/// What a name stands for, here.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Process(ProcessName),
+    Address(Ipv4Addr),
+    Nobody,
+    Elsewhere,
+}
+
+type Question<'a> = Message<&'a [u8]>;
+
+pub fn react(bytes: &[u8], asked: &Asked, directory: &impl Directory) -> Reaction {
+    let Ok(question) = Message::from_octets(bytes) else { return Reaction::Ignore };
+    if question.header().qr() {
+        return Reaction::Ignore;
+    }
+    let content = if question.header().opcode() != Opcode::QUERY {
+        Content::Refusal(Rcode::NOTIMP)
+    } else {
+        match question.sole_question() {
+            Err(_) => Content::Refusal(Rcode::FORMERR),
+            Ok(asks) if asks.qclass() != Class::IN => Content::Refusal(Rcode::REFUSED),
+            Ok(asks) => match content(meaning(&labels(asks.qname()), asked), asks.qtype(), asked, directory) {
+                Some(content) => content,
+                None => return Reaction::Forward,
+            },
+        }
+    };
+    compose(&question, &content).map_or(Reaction::Ignore, Reaction::Answer)
+}
+
+/// The answer that nothing could be found out; `None` to what is no question.
+pub fn failure(bytes: &[u8]) -> Option<Vec<u8>> {
+    let question = Message::from_octets(bytes).ok()?;
+    compose(&question, &Content::Refusal(Rcode::SERVFAIL)).ok()
+}
+
+/// `None` when others are to be asked.
+fn content(meaning: Meaning, kind: Rtype, asked: &Asked, directory: &impl Directory) -> Option<Content> {
+    let content = match meaning {
+        Meaning::Elsewhere => return None,
+        Meaning::Nobody => Content::Nothing(Rcode::NXDOMAIN),
+        Meaning::Process(process) => match directory.healthy(&process) {
+            None => Content::Nothing(Rcode::NXDOMAIN),
+            Some(addresses) if addresses.is_empty() || !matches!(kind, Rtype::A | Rtype::ANY) => {
+                Content::Nothing(Rcode::NOERROR)
+            }
+            Some(addresses) => Content::Addresses(in_turn(&addresses, asked.turn)),
+        },
+        Meaning::Address(address) => match directory.owner(address) {
+            None => Content::Nothing(Rcode::NXDOMAIN),
+            Some(process) if matches!(kind, Rtype::PTR | Rtype::ANY) => {
+                Content::Pointer(format!("{process}.{}.{ZONE}", asked.app))
+            }
+            Some(_) => Content::Nothing(Rcode::NOERROR),
+        },
+    };
+    Some(content)
+}
+
+/// In lower case, which is what names are compared in. What is not text stands for nothing of ours.
+fn labels(name: &ParsedName<&[u8]>) -> Vec<String> {
+    let labels = name.iter_labels().filter(|label| !label.is_root());
+    labels.map(|label| String::from_utf8_lossy(label.as_slice()).to_ascii_lowercase()).collect()
+}
+
+fn meaning(labels: &[String], asked: &Asked) -> Meaning {
+    let process = |name: &str| ProcessName::parse(name).map_or(Meaning::Nobody, Meaning::Process);
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    match labels[..] {
+        [] => Meaning::Elsewhere,
+        [ZONE] => Meaning::Nobody,
+        [name] => process(name),
+        [name, app, ZONE] if app == asked.app.as_str() => process(name),
+        [.., ZONE] => Meaning::Nobody,
+        [d, c, b, a, "in-addr", "arpa"] => match [a, b, c, d].join(".").parse() {
+            Ok(address) if asked.subnet.contains(address) => Meaning::Address(address),
+            Ok(_) | Err(_) => Meaning::Elsewhere,
+        },
+        _ => Meaning::Elsewhere,
+    }
+}
+
+/// As many as fit, beginning elsewhere each time.
+fn in_turn(addresses: &[Ipv4Addr], turn: usize) -> Vec<Ipv4Addr> {
+    let count = addresses.len().min(ADDRESSES_MAX);
+    addresses.iter().copied().cycle().skip(turn % addresses.len().max(1)).take(count).collect()
+}
+
+/// What an answer consists of besides the question.
+enum Content {
+    Addresses(Vec<Ipv4Addr>),
+    Pointer(String),
+    /// Nothing of that name, or nothing of that kind.
+    Nothing(Rcode),
+    Refusal(Rcode),
+}
+
+impl Content {
+    fn code(&self) -> Rcode {
+        match self {
+            Content::Addresses(_) | Content::Pointer(_) => Rcode::NOERROR,
+            Content::Nothing(code) | Content::Refusal(code) => *code,
+        }
+    }
+}
+
+/// Fails only for what can be in no message, which nothing here makes.
+fn compose(question: &Question, content: &Content) -> Result<Vec<u8>, PushError> {
+    let target = StaticCompressor::new(Vec::new());
+    let builder = MessageBuilder::from_target(target).map_err(|_| PushError::ShortBuf)?;
+    let mut answer = builder.start_answer(question, content.code())?;
+    answer.header_mut().set_ra(true);
+    answer.header_mut().set_aa(!matches!(content, Content::Refusal(_)));
+    let name = question.sole_question().ok().map(|asks| asks.into_qname());
+    match (content, &name) {
+        (Content::Addresses(addresses), Some(name)) => {
+            for address in addresses {
+                answer.push((name, LIFETIME, A::new(*address)))?;
+            }
+        }
+        (Content::Pointer(owner), Some(name)) => {
+            let owner: Name<Vec<u8>> = owner.parse().map_err(|_| PushError::ShortBuf)?;
+            answer.push((name, LIFETIME, Ptr::new(owner)))?;
+        }
+        (Content::Nothing(_) | Content::Refusal(_), _) | (_, None) => {}
+    }
+    let mut authority = answer.authority();
+    if let (Content::Nothing(_), Some(name)) = (content, &name) {
+        // Without this an asker would remember for minutes that there is nothing.
+        let soa = Soa::new(name, name, Serial::from(1), LIFETIME, LIFETIME, LIFETIME, LIFETIME);
+        authority.push((name, LIFETIME, soa))?;
+    }
+    let mut additional = authority.additional();
+    if question.opt().is_some() {
+        // The asker said what it takes, so it must be told the same.
+        additional.opt(|opt| {
+            opt.set_udp_payload_size(PAYLOAD);
+            Ok(())
+        })?;
+    }
+    Ok(additional.finish().into_target())
+}

@@ -1,0 +1,130 @@
+//! Looks, from outside, whether the walls of a container that is about to start are where they should be.
+//!
+//! The runtime covers what tells about the host or lets it be harmed by mounting over paths. More than once a container
+//! could make such a mount land elsewhere (CVE-2025-31133, CVE-2025-52565), so what the container will see is looked up
+//! again, through its own root, before its program runs.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+
+use super::{beneath, spec};
+
+#[derive(Debug, thiserror::Error)]
+pub enum WallsError {
+    #[error("opening the container's root")]
+    Root { source: io::Error },
+    #[error("reading the host's cgroup mounts")]
+    CgroupMounts { source: io::Error },
+    #[error("looking at {path} in the container")]
+    Look { path: String, source: Errno },
+    #[error("{path} is not covered in the container")]
+    Uncovered { path: String },
+    #[error("{path} can be written to in the container")]
+    Writable { path: String },
+}
+
+/// Checks every path that is to be covered or read-only for the container of a process.
+pub fn check(init: i32) -> Result<(), WallsError> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let root = File::options().read(true).custom_flags(flags).open(format!("/proc/{init}/root"));
+    let root = OwnedFd::from(root.map_err(|source| WallsError::Root { source })?);
+    for path in spec::MASKED {
+        match covered(&root, path) {
+            Ok(true) => {}
+            Ok(false) => return Err(WallsError::Uncovered { path: path.to_owned() }),
+            Err(source) => return Err(WallsError::Look { path: path.to_owned(), source }),
+        }
+    }
+    let mounts = cgroup_mounts().map_err(|source| WallsError::CgroupMounts { source })?;
+    for path in spec::readonly_paths(&mounts) {
+        match readonly(&root, &path) {
+            Ok(true) => {}
+            Ok(false) => return Err(WallsError::Writable { path }),
+            Err(source) => return Err(WallsError::Look { path, source }),
+        }
+    }
+    Ok(())
+}
+
+/// A path that is not there needs no cover.
+fn covered(root: &OwnedFd, path: &str) -> Result<bool, Errno> {
+    let Some(fd) = look_up(root, path)? else { return Ok(true) };
+    let stat = fstat(fd.as_raw_fd())?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+    if kind == SFlag::S_IFDIR {
+        return Ok(fstatfs(&fd)?.filesystem_type() == TMPFS_MAGIC && is_readonly(&fd)?);
+    }
+    const NULL: (u64, u64) = (1, 3);
+    Ok(kind == SFlag::S_IFCHR && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL)
+}
+
+fn readonly(root: &OwnedFd, path: &str) -> Result<bool, Errno> {
+    match look_up(root, path)? {
+        Some(fd) => is_readonly(&fd),
+        None => Ok(true),
+    }
+}
+
+fn is_readonly(fd: &OwnedFd) -> Result<bool, Errno> {
+    Ok(fstatvfs(fd)?.flags().contains(FsFlags::ST_RDONLY))
+}
+
+fn look_up(root: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, Errno> {
+    let below = Path::new(path.trim_start_matches('/'));
+    match beneath::strict(root.as_fd(), below, OFlag::O_PATH) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The names below `/sys/fs/cgroup` at which the host has v1 hierarchies, and so the runtime mounts them in containers.
+pub fn cgroup_mounts() -> io::Result<Vec<String>> {
+    Ok(named_mounts(&fs::read_to_string("/proc/self/mountinfo")?))
+}
+
+fn named_mounts(mountinfo: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (left, right) = line.split_once(" - ")?;
+        let mount = left.split(' ').nth(4)?.strip_prefix("/sys/fs/cgroup/")?;
+        (right.split(' ').next() == Some("cgroup")).then(|| mount.to_owned())
+    };
+    mountinfo.lines().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v1_hierarchies_are_found_by_their_names_also_those_without_a_controller() {
+        let table = "\
+31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct
+33 30 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd
+34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+35 30 0:28 / /mnt/memory rw - cgroup cgroup rw,memory
+nonsense
+";
+        assert_eq!(named_mounts(table), ["cpu,cpuacct", "systemd"]);
+        assert!(named_mounts("34 30 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n").is_empty());
+    }
+
+    #[test]
+    fn the_hosts_own_paths_are_not_taken_for_covered() {
+        let root = OwnedFd::from(File::open("/").expect("opens"));
+        assert_eq!(covered(&root, "/proc/meminfo"), Ok(false));
+        assert_eq!(covered(&root, "/proc/sys"), Ok(false));
+        assert_eq!(covered(&root, "/dev/null"), Ok(true));
+        assert_eq!(covered(&root, "/proc/no-such-thing"), Ok(true));
+        assert_eq!(readonly(&root, "/dev"), Ok(false));
+    }
+}

@@ -1,0 +1,34 @@
+//! This program's own terminal, while a command elsewhere uses it.
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tapit_model::WindowSize;
+
+/// The size of the terminal that output goes to; a common one where it does not say.
+pub fn size() -> WindowSize {
+    let usual = WindowSize { columns: 80, rows: 24 };
+    match tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => WindowSize { columns: size.ws_col, rows: size.ws_row },
+        Ok(_) | Err(_) => usual,
+    }
+}
+
+/// Every key goes through as it is, for as long as this lives. Dropping it, also while panicking, brings back what was.
+pub struct Raw(Termios);
+
+impl Raw {
+    /// `None` where the standard input is no terminal after all.
+    pub fn enter() -> Option<Self> {
+        let before = tcgetattr(std::io::stdin()).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing back.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}

@@ -1,0 +1,68 @@
+//! Containers that are made before they are needed, seen from outside.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::harness::views::healthy;
+use crate::harness::{SMALL, Server, holds, leaks, until};
+
+fn shop() -> Server {
+    let server = Server::with_images(&["--spares-memory", "64M"]);
+    server.tapit(&format!("create app shop image=web:v1 {SMALL} demand=2 --wait")).ok();
+    server
+}
+
+/// Directories that hold an order and no record: what is in them was made and has not started.
+fn spares(server: &Server) -> usize {
+    let process = server.data().join("instances/shop/default");
+    let entries = fs::read_dir(process).into_iter().flatten().flatten().map(|entry| entry.path());
+    let waits = |path: &PathBuf| path.join("order.json").exists() && !path.join("record.json").exists();
+    entries.filter(waits).count()
+}
+
+/// Waits until there are so many spares among so many containers.
+#[track_caller]
+fn settled(server: &Server, wanted: usize, containers: usize) {
+    until(20, "settled", || {
+        let seen = (spares(server), leaks::containers(server.tag()));
+        holds(seen == (wanted, containers), format!("{seen:?} instead of {:?}", (wanted, containers)))
+    });
+}
+
+/// Waits until no more than so many containers are left, and no shim that waits.
+#[track_caller]
+fn only(server: &Server, containers: usize) {
+    until(20, "gone", || {
+        let (seen, shims) = (leaks::containers(server.tag()), leaks::shims(server.data()).len());
+        holds((seen, shims) == (containers, 0), format!("{seen} containers and {shims} shims"))
+    });
+}
+
+#[test]
+fn a_killed_server_takes_its_spares_with_it_and_leaves_the_instances() {
+    let mut server = shop();
+    settled(&server, 2, 4);
+    let before = healthy(&server.show("default"));
+    assert_eq!(before.len(), 2, "spares are not shown");
+    server.kill9();
+    only(&server, 2);
+    server.restart();
+    assert_eq!(healthy(&server.show("default")), before);
+    settled(&server, 2, 4);
+}
+
+#[test]
+fn scaling_up_takes_the_spares_and_a_process_that_is_disabled_or_deleted_has_none() {
+    let server = shop();
+    settled(&server, 2, 4);
+    server.tapit("set process demand_count=+2 --wait").ok();
+    assert_eq!(healthy(&server.show("default")).len(), 4);
+    assert_eq!(server.get("shop.localhost", "/").status, 200);
+    settled(&server, 2, 6);
+    server.tapit("set process disabled=true --wait").ok();
+    only(&server, 0);
+    server.tapit("set process disabled=false --wait").ok();
+    settled(&server, 2, 6);
+    server.tapit("delete app shop --force --wait").ok();
+    only(&server, 0);
+}
