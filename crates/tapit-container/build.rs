@@ -13,8 +13,15 @@ const SOURCE: &str = "../tapit-monitor/src";
 /// share one copy. No line of it speaks with a network, which is where a random address would help.
 const CODEGEN: [&str; 5] =
     ["panic=abort", "opt-level=s", "relocation-model=static", "strip=symbols", "codegen-units=1"];
-const LINKER: [&str; 7] =
-    ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,norelro", "-Wl,--no-eh-frame-hdr"];
+const LINKER: [&str; 7] = [
+    "-nostartfiles",
+    "-nostdlib",
+    "-static",
+    "-no-pie",
+    "-Wl,--build-id=none",
+    "-Wl,-z,norelro",
+    "-Wl,--no-eh-frame-hdr",
+];
 
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed={SOURCE}");

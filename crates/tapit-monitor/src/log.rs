@@ -159,7 +159,7 @@ impl<'a> Log<'a> {
             }
         };
         let data = self.dir.file_in(data.c_str().ok_or(Errno::INVAL)?)?;
-        let mut segment = Segment::new(header, data.len()?);
+        let mut segment = Segment::new(header, data.end()?);
         read_records(&index, &mut segment)?;
         Ok(Files { data, index, segment })
     }

@@ -1,5 +1,7 @@
 use std::io::Write;
+use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 
 use super::*;
 
@@ -16,7 +18,13 @@ impl Bench {
         let path = std::ffi::CString::new(dir.path().as_os_str().as_bytes()).expect("is a path");
         nix::unistd::mkfifo(&dir.path().join("out"), nix::sys::stat::Mode::from_bits_truncate(0o600)).expect("a fifo");
         let fd = Fd::open(&path).expect("opens");
-        let pipe = fd.fifo_in(c"out").expect("opens");
+        let pipe = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(dir.path().join("out"))
+            .expect("opens");
+        let pipe = Fd::inherited(pipe.into_raw_fd() as u64).expect("is a descriptor");
         let writer = std::fs::OpenOptions::new().write(true).open(dir.path().join("out")).expect("opens");
         Self { dir, fd, pipe, writer }
     }

@@ -1,11 +1,11 @@
 //! Watches one container: keeps its output, notices that it ran out of memory, records how it ended, cleans up.
 //!
 //! ```text
-//! tapit-monitor DIR SEGMENT BYTES SEGMENTS PID PIDFD OOM OOMFILE CGROUP…
+//! tapit-monitor DIR SEGMENT BYTES SEGMENTS STDOUT STDERR PID PIDFD OOM OOMFILE CGROUP…
 //! ```
 //!
-//! DIR is the instance's directory, SEGMENT the newest one of its log, BYTES and SEGMENTS its bounds. PID and PIDFD are the
-//! container's process 1, OOM the descriptor that announces a lack of memory; `-` where there is none. OOMFILE counts the
+//! DIR is the instance's directory, SEGMENT the newest one of its log, BYTES and SEGMENTS its bounds. STDOUT
+//! and STDERR are the descriptors of the container's output. PID and PIDFD are its process 1, OOM the descriptor that announces a lack of memory; `-` where there is none. OOMFILE counts the
 //! processes that the kernel has killed for it, and each CGROUP is a directory to remove in the end.
 //!
 //! It is the shim's process with a new program in it, so the container's process 1 is its child and the lock on the
@@ -27,11 +27,13 @@ const DIR: usize = 1;
 const SEGMENT: usize = 2;
 const BYTES: usize = 3;
 const SEGMENTS: usize = 4;
-const PID: usize = 5;
-const PIDFD: usize = 6;
-const OOM: usize = 7;
-const OOM_FILE: usize = 8;
-const CGROUPS: usize = 9;
+const STDOUT: usize = 5;
+const STDERR: usize = 6;
+const PID: usize = 7;
+const PIDFD: usize = 8;
+const OOM: usize = 9;
+const OOM_FILE: usize = 10;
+const CGROUPS: usize = 11;
 
 const SIGKILL: i32 = 9;
 /// What a pipe can hold at most when its container has ended.
@@ -67,11 +69,11 @@ fn watch(args: &Args) -> Result<(), Failure> {
     let number = |at| args.number(at).ok_or(Failure(b"an argument is no number", Errno::INVAL));
     let dir = args.get(DIR).ok_or(Failure(b"no directory is named", Errno::INVAL))?;
     let dir = Fd::open(dir).map_err(|errno| Failure(b"opening the instance's directory", errno))?;
-    let fifo = |name: &CStr| dir.fifo_in(name).map_err(|errno| Failure(b"opening the container's output", errno));
+    let output = |at| Fd::inherited(number(at)?).ok_or(Failure(b"an argument is no descriptor", Errno::INVAL));
     let bounds = Bounds { segment_bytes: number(BYTES)?, segments: number(SEGMENTS)? };
     let mut monitor = Monitor {
         init: args.number(PIDFD).and_then(Fd::inherited),
-        outputs: [fifo(c"stdout")?, fifo(c"stderr")?],
+        outputs: [output(STDOUT)?, output(STDERR)?],
         log: Log::new(&dir, bounds, number(SEGMENT)?),
         oom: args.number(OOM).and_then(Fd::inherited),
         oom_file: args.get(OOM_FILE),

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_first_program_that_cannot_be_run_is_told() {
-        let after = |errnos: &[Errno]| errnos.iter().fold(Verdict::NOTHING_FOUND, |verdict, errno| verdict.after(*errno));
+        let after =
+            |errnos: &[Errno]| errnos.iter().fold(Verdict::NOTHING_FOUND, |verdict, errno| verdict.after(*errno));
         assert_eq!(after(&[Errno::NOENT, Errno::NOTDIR]), Verdict::NOTHING_FOUND);
         let refused = Verdict { status: NOT_RUNNABLE, errno: Errno::ACCES };
         assert_eq!(after(&[Errno::NOENT, Errno::ACCES, Errno::NOEXEC, Errno::NOENT]), refused);

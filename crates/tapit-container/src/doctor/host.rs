@@ -13,7 +13,7 @@ const OLDEST: (u32, u32) = (5, 6);
 /// The first with everything that is used, overlays over id-mapped layers the youngest of it.
 const FULL: (u32, u32) = (5, 19);
 /// Descriptors for a few hundred instances and their connections.
-const FILES: u64 = 65_536;
+const FILES: u64 = 16_384;
 const CAP_SYS_RESOURCE: u32 = 24;
 /// Less than this is little for a server and one instance.
 const MEMORY_MIB: u64 = 256;
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(judge_memory(24_000, Some(100)).state, State::Lacking);
         assert_eq!(judge_memory(200, None).state, State::Lacking);
         assert_eq!(
-            [1024, 65_536, u64::MAX].map(|hard| judge_files(hard).state),
+            [1024, 16_384, u64::MAX].map(|hard| judge_files(hard).state),
             [State::Lacking, State::Ok, State::Ok]
         );
     }

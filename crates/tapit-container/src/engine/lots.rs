@@ -63,9 +63,8 @@ fn possible(apps: BTreeMap<String, serde_json::Value>) -> Lots {
     for (app, lot) in apps {
         let (Ok(app), Ok(lot)) = (AppName::parse(&app), serde_json::from_value::<Lot>(lot)) else { continue };
         let own_ids = (0..RANGES).any(|place| range(place) == lot.ids);
-        let clash = |other: &Lot| {
-            other.number == lot.number || other.ids == lot.ids || other.subnet.overlaps(&lot.subnet)
-        };
+        let clash =
+            |other: &Lot| other.number == lot.number || other.ids == lot.ids || other.subnet.overlaps(&lot.subnet);
         if own_ids && is_subnet_of_an_app(&lot.subnet) && !lots.values().any(clash) {
             lots.insert(app, lot);
         }

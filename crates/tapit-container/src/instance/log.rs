@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use tapit_model::Timestamp;
 
 use lines::{Lines, Pending};
-pub use segment::newest;
 use segment::Segment;
+pub use segment::newest;
 
 /// The most lines that one call answers, and the most bytes it looks at for the last ones.
 const MAX_LINES: usize = 10_000;
@@ -88,11 +88,18 @@ pub fn read(dir: &Path, cursor: Option<&LogCursor>, limit: usize, writer: Writer
             lines = Lines::new(oldest.pending(), limit);
             offset = oldest.base();
             if let Some(gone) = cursor.and_then(|cursor| oldest.base().checked_sub(cursor.offset)) {
-                lines.remark(oldest.first_at_ms(), &format!("{gone} bytes of output were rotated away before they were read"));
+                lines.remark(
+                    oldest.first_at_ms(),
+                    &format!("{gone} bytes of output were rotated away before they were read"),
+                );
             }
         }
     }
     for segment in &segments {
+        // A later segment would begin at its own beginning.
+        if lines.is_full() {
+            break;
+        }
         offset = segment.feed(&mut lines, offset);
     }
     if writer == Writer::Ended && !lines.is_full() {

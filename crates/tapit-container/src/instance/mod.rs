@@ -14,8 +14,8 @@ mod running;
 mod signal;
 mod watcher;
 
-pub(crate) use dir::{LOCK, STATUS};
 pub use dir::{Adopted, DirError, InstanceDir};
+pub(crate) use dir::{LOCK, STATUS};
 pub use files::{FileError, Stored};
 pub use launch::{Answer, Fault, LaunchError, Waiting, launch, make};
 pub(crate) use log::newest as newest_log_segment;
@@ -25,3 +25,4 @@ pub use record::{PROTOCOL, ProcessStamp, Record};
 pub(crate) use running::limits;
 pub use running::{ResizeError, Running, SignalError, UsageError, WaitOutcome};
 pub use signal::{Signal, StopSignal, StopSignalError};
+pub(crate) use watcher::hold_output;

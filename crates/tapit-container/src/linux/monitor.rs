@@ -22,7 +22,7 @@ use super::lock::{Lock, LockError, Taken};
 use super::oom::OomEvents;
 use super::pidfd::{self, PidFd};
 use super::program::{Program, Words};
-use crate::instance::{FileError, InstanceDir, LOCK, Order, Record, newest_log_segment};
+use crate::instance::{FileError, InstanceDir, LOCK, Order, Record, hold_output, newest_log_segment};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
@@ -44,6 +44,8 @@ pub enum MonitorError {
     Cgroup(#[from] LeafError),
     #[error("the path of the instance's directory holds a NUL byte")]
     Path(#[from] std::ffi::NulError),
+    #[error("the fifos of its output are gone")]
+    Output,
     #[error("making the monitor's program")]
     Program { source: std::io::Error },
     #[error("leaving descriptors open for the monitor")]
@@ -93,17 +95,17 @@ pub fn become_monitor(program: &Program, watched: &Watched<'_>) -> Result<Infall
     let leaf = Leaf::new(&watched.order.cgroup)?;
     let init = PidFd::of(watched.record.init).map_err(|source| MonitorError::Hold { source })?;
     let oom = OomEvents::watch(&leaf);
-    let words = words(watched, &leaf, [init.as_ref().map(AsFd::as_fd), oom.as_ref().map(AsFd::as_fd)])?;
-    keep_open(watched.lock).map_err(|source| MonitorError::Descriptors { source })?;
-    for fd in [init.as_ref().map(AsFd::as_fd), oom.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
-        keep_open(fd).map_err(|source| MonitorError::Descriptors { source })?;
+    // Opened before the shim's own are closed, or what a program wrote that has ended already would be gone.
+    let [Some(stdout), Some(stderr)] = hold_output(watched.dir) else { return Err(MonitorError::Output) };
+    let fds =
+        [Some(stdout.as_fd()), Some(stderr.as_fd()), init.as_ref().map(AsFd::as_fd), oom.as_ref().map(AsFd::as_fd)];
+    let words = words(watched, &leaf, fds)?;
+    for fd in fds.into_iter().flatten().chain([watched.lock.as_fd()]) {
+        fcntl(fd.as_raw_fd(), FcntlArg::F_SETFD(FdFlag::empty()))
+            .map_err(|source| MonitorError::Descriptors { source })?;
     }
     detach().map_err(|source| MonitorError::Descriptors { source })?;
     program.exec(&words).map_err(|source| MonitorError::Exec { source })
-}
-
-fn keep_open(fd: impl AsFd) -> Result<(), Errno> {
-    fcntl(fd.as_fd().as_raw_fd(), FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }
 
 /// The server takes the end of the answer for what it is, and has no more words.
@@ -115,8 +117,8 @@ fn detach() -> Result<(), Errno> {
     Ok(())
 }
 
-/// As `tapit_monitor::monitor` reads them.
-fn words(watched: &Watched<'_>, leaf: &Leaf, fds: [Option<BorrowedFd<'_>>; 2]) -> Result<Words, MonitorError> {
+/// As `tapit_monitor::monitor` reads them; the descriptors are its outputs, process 1, and what announces a lack of memory.
+fn words(watched: &Watched<'_>, leaf: &Leaf, fds: [Option<BorrowedFd<'_>>; 4]) -> Result<Words, MonitorError> {
     let fd = |fd: Option<BorrowedFd<'_>>| fd.map_or("-".to_owned(), |fd| fd.as_raw_fd().to_string());
     let path = |path: &Path| CString::new(path.as_os_str().as_bytes());
     let bounds = watched.order.log;
@@ -124,9 +126,11 @@ fn words(watched: &Watched<'_>, leaf: &Leaf, fds: [Option<BorrowedFd<'_>>; 2]) -
         newest_log_segment(watched.dir.path()).to_string(),
         bounds.file_bytes.to_string(),
         bounds.files.to_string(),
-        watched.record.init.pid.to_string(),
         fd(fds[0]),
         fd(fds[1]),
+        watched.record.init.pid.to_string(),
+        fd(fds[2]),
+        fd(fds[3]),
     ];
     let mut argv = vec![CString::new(tapit_monitor::monitor::NAME)?, path(watched.dir.path())?];
     for number in numbers {

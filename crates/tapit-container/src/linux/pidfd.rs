@@ -4,8 +4,8 @@
 //! process. Used by the server for shims, monitors and containers, and by monitors for their container.
 
 use std::fs;
-use std::sync::Once;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Once;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -89,8 +89,7 @@ pub fn allow_many() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Should it fail, the limit stays and is met, if at all, as an error that names what could not be opened.
-        let _ = getrlimit(Resource::RLIMIT_NOFILE)
-            .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+        let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     });
 }
 

@@ -63,12 +63,6 @@ pub fn can_map_ids(findings: &[Finding]) -> bool {
     findings.iter().filter(needed).all(|finding| finding.present)
 }
 
-/// One sentence for each thing that is lacking.
-pub fn warnings(findings: &[Finding]) -> Vec<String> {
-    let lacking = findings.iter().filter(|finding| !finding.present);
-    lacking.map(|finding| format!("no {} ({}): {}", finding.feature, finding.detail, finding.cost)).collect()
-}
-
 /// Finds out. `exe` is the program to run again, one that calls `child_main` first; `dir` is where containers are to have
 /// their files, since not every filesystem can map owners. Blocks for some milliseconds.
 pub fn findings(exe: &Path, dir: &Path) -> Vec<Finding> {
@@ -210,8 +204,6 @@ mod tests {
         };
         assert!(of(true, true));
         assert!(!of(false, true) && !of(true, false) && !of(false, false));
-        let lacking = [finding(USER_NAMESPACES, true), finding(DEVICES, false)];
-        assert_eq!(warnings(&lacking), ["no device control (so it is): it costs"]);
     }
 
     #[test]

@@ -251,7 +251,8 @@ impl Streams {
             Ok(fifo)
         };
         let (stdout, stderr) = (fifo("stdout")?, fifo("stderr")?);
-        let mut status = open(dir.file(STATUS), OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))?;
+        let mut status =
+            open(dir.file(STATUS), OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))?;
         // Its place on the disk is taken now, so that telling the end cannot fail for want of one.
         status
             .write_all(&tapit_monitor::ending::NOT_YET.to_ne_bytes())
@@ -260,12 +261,7 @@ impl Streams {
     }
 }
 
-fn create(
-    dir: &InstanceDir,
-    order: &Order,
-    assembled: &Assembled,
-    files: &Files,
-) -> Result<Container, ShimError> {
+fn create(dir: &InstanceDir, order: &Order, assembled: &Assembled, files: &Files) -> Result<Container, ShimError> {
     let (bundle, state) = (dir.file("bundle"), dir.file("state"));
     for path in [&bundle, &state] {
         let made = fs::DirBuilder::new().mode(0o700).create(path);
@@ -278,7 +274,8 @@ fn create(
     let init = Init::new(&order.argv, &spec::environment(order, identity), descriptors, filter)?;
     spec::spec(order, identity, &assembled.host()?)?.save(bundle.join("config.json"))?;
     let failed = |source| ShimError::Create { source: Box::new(source) };
-    let stream = |file: &File| file.try_clone().map_err(|source| ShimError::Make { path: dir.path().to_owned(), source });
+    let stream =
+        |file: &File| file.try_clone().map_err(|source| ShimError::Make { path: dir.path().to_owned(), source });
     ContainerBuilder::new("instance".to_owned(), SyscallType::default())
         .with_root_path(&state)
         .map_err(failed)?

@@ -8,7 +8,7 @@ use tar::{Builder, EntryType, Header};
 pub const NAME: &str = "busybox:test";
 
 const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: [&str; 7] = ["dd", "httpd", "nc", "sh", "sleep", "true", "yes"];
+const APPLETS: [&str; 10] = ["cat", "dd", "echo", "httpd", "nc", "sh", "sleep", "true", "wget", "yes"];
 
 pub fn write_archive(path: &Path) {
     let layer = layer();

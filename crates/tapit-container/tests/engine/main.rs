@@ -3,6 +3,7 @@
 //! Root and Debian's busybox-static are needed.
 
 mod image;
+mod network;
 mod own;
 mod spares;
 mod subject;

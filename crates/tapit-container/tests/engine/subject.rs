@@ -105,9 +105,13 @@ impl Bed {
         tapit_container::linux::net::list_veths(&self.tag()).expect("the host lists its interfaces")
     }
 
-    fn tag(&self) -> String {
-        let network =
-            std::fs::read_to_string(self.data.path().join("network.json")).expect("the network was remembered");
+    /// What the engine remembers of its network.
+    pub fn book(&self) -> PathBuf {
+        self.data.path().join("network.json")
+    }
+
+    pub fn tag(&self) -> String {
+        let network = std::fs::read_to_string(self.book()).expect("the network was remembered");
         let network: serde_json::Value = serde_json::from_str(&network).expect("readable");
         network["tag"].as_str().expect("has a tag").to_owned()
     }

@@ -68,34 +68,123 @@ async fn a_container_outlives_the_server_that_started_it() {
     assert!(matches!(outcome, WaitOutcome::Exited(exit) if exit.code == Some(4)), "{outcome:?}");
 }
 
+/// Kills the monitor that is recorded, once it is there.
+fn kill_monitor(dir: &InstanceDir) -> ProcessStamp {
+    let monitor = record(dir).monitor;
+    // It may have been killed before.
+    let _ = kill(Pid::from_raw(monitor.pid), Unix::SIGKILL);
+    monitor
+}
+
 #[tokio::test]
-async fn a_container_whose_monitor_was_killed_is_lost_and_nothing_of_it_runs() {
+async fn a_monitor_that_is_killed_is_replaced_and_the_container_goes_on() {
+    let host = Host::new();
+    let script = "echo ready; trap 'echo going; exit 4' TERM; while :; do echo tick; sleep 0.01; done";
+    let instance = host.shell(script).await;
+    instance.wrote("ready").await;
+    let init = record(&instance.dir).init;
+    let running = std::sync::Arc::new(instance.running);
+    let waiting = std::sync::Arc::clone(&running);
+    let outcome = tokio::spawn(async move { waiting.wait_exit().await });
+    for _ in 0..2 {
+        let gone = kill_monitor(&instance.dir);
+        eventually("another one is there", || record(&instance.dir).monitor != gone).await;
+        let lines = instance.dir.log_tail(10_000).len();
+        eventually("it keeps what is written", || instance.dir.log_tail(10_000).len() > lines + 10).await;
+    }
+    assert!(runs(init) && record(&instance.dir).init == init);
+    running.signal(Signal::Stop).expect("signals");
+    let outcome = tokio::time::timeout(PATIENCE, outcome).await.expect("ends").expect("is waited for");
+    assert!(
+        matches!(&outcome, WaitOutcome::Exited(exit) if exit.code == Some(4) && exit.signal.is_none()),
+        "{outcome:?}"
+    );
+    let last = instance.dir.log_tail(1);
+    assert_eq!(last[0].text, "going");
+    instance.dir.release().expect("releases");
+    instance.dir.remove().expect("removes");
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+}
+
+#[tokio::test]
+async fn a_container_that_is_killed_together_with_its_monitor_is_known_to_have_been_killed() {
     let host = Host::new();
     let instance = started(&host).await;
     let record = record(&instance.dir);
-    kill(Pid::from_raw(record.monitor.pid), Unix::SIGKILL).expect("kills");
+    for pid in [record.monitor.pid, record.init.pid] {
+        kill(Pid::from_raw(pid), Unix::SIGKILL).expect("kills");
+    }
+    let exit = instance.exit().await;
+    assert_eq!((exit.code, exit.signal), (Some(137), Some(9)));
+    assert_eq!(instance.texts(), ["ready"]);
+}
+
+#[tokio::test]
+async fn a_container_whose_monitors_are_killed_again_and_again_is_lost_and_nothing_of_it_runs() {
+    let host = Host::new();
+    let instance = started(&host).await;
+    let init = record(&instance.dir).init;
+    let dir = instance.dir.clone();
+    let killer = tokio::spawn(async move {
+        loop {
+            kill_monitor(&dir);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
     let outcome = tokio::time::timeout(PATIENCE, instance.running.wait_exit()).await.expect("is noticed");
+    killer.abort();
     match outcome {
-        WaitOutcome::Lost(text) => assert!(text.contains("still running without it and was killed"), "{text}"),
+        WaitOutcome::Lost(text) => {
+            assert!(text.contains("so were those that took its place; the container was still"), "{text}")
+        }
         WaitOutcome::Exited(exit) => panic!("{exit:?}"),
     }
-    assert!(!runs(record.init) && !runs(record.monitor));
+    assert!(!runs(init));
     assert_eq!(instance.texts(), ["ready"]);
     instance.dir.remove().expect("removes");
     assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test]
-async fn a_container_whose_monitor_was_killed_while_no_server_ran_is_lost_too() {
+async fn a_container_whose_monitor_was_killed_while_no_server_ran_goes_on_with_another() {
     let host = Host::new();
-    let Instance { dir, .. } = started(&host).await;
-    let record = record(&dir);
-    kill(Pid::from_raw(record.monitor.pid), Unix::SIGKILL).expect("kills");
-    eventually("the monitor is gone", || !runs(record.monitor)).await;
-    assert!(runs(record.init));
-    assert!(matches!(adopt(&dir), Adopted::Lost(_)));
-    assert!(!runs(record.init));
+    let Instance { dir, running, .. } = started(&host).await;
+    drop(running);
+    let before = record(&dir);
+    let gone = kill_monitor(&dir);
+    eventually("the monitor is gone", || !runs(gone)).await;
+    let Adopted::Alive(running) = adopt(&dir) else { panic!("is not alive") };
+    assert_eq!(running.pid(), before.init.pid);
+    running.signal(Signal::Stop).expect("signals");
+    let outcome = tokio::time::timeout(PATIENCE, running.wait_exit()).await.expect("ends");
+    assert!(matches!(outcome, WaitOutcome::Exited(exit) if exit.signal == Some(15)), "{outcome:?}");
     dir.remove().expect("removes");
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_watched_is_known_if_the_program_ended_by_itself() {
+    let host = Host::new();
+    for (script, expected) in [
+        ("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done", Some(7)),
+        ("echo ready; exec sleep 1000", None),
+    ] {
+        let Instance { dir, running, .. } = host.shell(script).await;
+        eventually("it is ready", || !dir.log_tail(1).is_empty()).await;
+        drop(running);
+        let before = record(&dir);
+        let gone = kill_monitor(&dir);
+        eventually("the monitor is gone", || !runs(gone)).await;
+        let signal = if expected.is_some() { Unix::SIGTERM } else { Unix::SIGKILL };
+        kill(Pid::from_raw(before.init.pid), signal).expect("signals");
+        eventually("the container is gone", || !runs(before.init)).await;
+        match (adopt(&dir), expected) {
+            (Adopted::Exited(exit), Some(code)) => assert_eq!((exit.code, exit.signal), (Some(code), None)),
+            (Adopted::Lost(text), None) => assert_eq!(text, "its monitor is gone"),
+            _ => panic!("{script}"),
+        }
+        dir.remove().expect("removes");
+    }
     assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 

@@ -150,6 +150,41 @@ async fn twenty_containers_start_at_once_and_leave_nothing_behind() {
     assert!(!mounts.contains(&*host.path().to_string_lossy()));
 }
 
+/// Kilobytes of memory of a process, of pages that it shares its part.
+fn pss(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("runs");
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).expect("is told");
+    line.trim().trim_end_matches("kB").trim().parse().expect("is a number")
+}
+
+#[tokio::test]
+async fn the_processes_that_stay_with_a_container_take_little_memory() {
+    const CONTAINERS: u64 = 20;
+    let host = Host::new();
+    let begin = std::time::Instant::now();
+    let mut instances = Vec::new();
+    for _ in 0..CONTAINERS {
+        let (dir, order) = host.order(&["sleep", "1000"]);
+        instances.push(host.start(dir, order).await);
+    }
+    let start = begin.elapsed() / CONTAINERS as u32;
+    let (mut monitors, mut inits) = (0, 0);
+    for instance in &instances {
+        let record = instance.dir.record().found().expect("is recorded");
+        let name = |pid: i32| fs::read_to_string(format!("/proc/{pid}/comm")).expect("runs").trim().to_owned();
+        // Until then they are what they were made from.
+        eventually("both have become what they are", || {
+            name(record.monitor.pid) == "tapit-monitor" && name(record.init.pid) == "tapit-init"
+        })
+        .await;
+        monitors += pss(record.monitor.pid);
+        inits += pss(record.init.pid);
+    }
+    let (monitor, init) = (monitors / CONTAINERS, inits / CONTAINERS);
+    println!("a monitor takes {monitor} kB, a process 1 {init} kB; a start {start:?}");
+    assert!(monitor + init <= 100, "{monitor} {init}");
+}
+
 #[tokio::test]
 async fn a_removed_parent_cgroup_leaves_nothing_in_any_hierarchy() {
     let host = Host::new();

@@ -63,7 +63,14 @@ async fn a_quarter_of_a_cpu_is_a_quarter_of_a_cpu_and_can_be_made_half() {
     let quarter = cpu_rate(&instance).await;
     assert!((0.10..0.30).contains(&quarter), "{quarter}");
     instance.running.resize(size(32, 500)).expect("resizes");
-    let half = cpu_rate(&instance).await;
+    let mut half = cpu_rate(&instance).await;
+    // A busy host may not have half a core to give for a while.
+    for _ in 0..10 {
+        if half >= quarter + 0.05 {
+            break;
+        }
+        half = cpu_rate(&instance).await;
+    }
     println!("cpu=0.25 used {quarter:.3} of a core, cpu=0.5 used {half:.3}");
     assert!((quarter + 0.05..0.56).contains(&half), "{quarter} {half}");
 }

@@ -29,7 +29,8 @@ fn mib(bytes: u64) -> u64 {
 #[tokio::test]
 async fn pages_of_files_are_told_from_what_cannot_be_reclaimed_and_do_not_keep_a_limit_up() {
     let host = Host::new();
-    let script = "dd if=/dev/zero of=/big bs=1M count=40 conv=fsync 2>/dev/null; cat /big >/dev/null; echo ready; sleep 1000";
+    let script =
+        "dd if=/dev/zero of=/big bs=1M count=40 conv=fsync 2>/dev/null; cat /big >/dev/null; echo ready; sleep 1000";
     let instance = start(&host, script, size(64, 1000)).await;
     instance.wrote("ready").await;
     let memory = instance.running.usage().expect("is measured").memory;
@@ -83,9 +84,9 @@ fn limits_above(instance: &Instance) -> Vec<(PathBuf, String)> {
         ("cpu", "cpu.max"),
         ("cpu", "cpu.weight"),
     ];
-    let paths = files.iter().filter_map(|(controller, file)| {
-        Some(cgroup_dir(controller, &instance.order.cgroup).parent()?.join(file))
-    });
+    let paths = files
+        .iter()
+        .filter_map(|(controller, file)| Some(cgroup_dir(controller, &instance.order.cgroup).parent()?.join(file)));
     let limits: Vec<_> = paths.filter_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?))).collect();
     assert!(limits.len() >= 3, "{limits:?}");
     limits
@@ -143,7 +144,8 @@ impl Drop for Groups {
 fn two_hundred_instances_are_measured_in_a_moment() {
     const COUNT: u32 = 200;
     let host = Host::new();
-    let mounts: Vec<PathBuf> = Layout::get().expect("there are cgroups").mounts().into_iter().map(Path::to_owned).collect();
+    let mounts: Vec<PathBuf> =
+        Layout::get().expect("there are cgroups").mounts().into_iter().map(Path::to_owned).collect();
     let paths: Vec<_> = (0..COUNT).map(|n| host.root.leaf(&format!("many.{n}")).expect("is a path")).collect();
     let dirs = paths.iter().flat_map(|path| mounts.iter().map(|mount| mount.join(&path.as_str()[1..])));
     let groups = Groups(dirs.collect());

@@ -133,7 +133,6 @@ pub struct Fd(i32);
 const O_CLOEXEC: usize = 0o2_000_000;
 const O_CREAT: usize = 0o100;
 const O_TRUNC: usize = 0o1000;
-const O_NONBLOCK: usize = 0o4000;
 const O_WRONLY: usize = 1;
 const O_RDWR: usize = 2;
 const MODE: usize = 0o600;
@@ -161,11 +160,6 @@ impl Fd {
     /// A file of this directory, to read.
     pub fn read_in(&self, name: &CStr) -> Result<Self, Errno> {
         Self::open_with(self.0, name, 0)
-    }
-
-    /// Both ends of a fifo at once, never waiting.
-    pub fn fifo_in(&self, name: &CStr) -> Result<Self, Errno> {
-        Self::open_with(self.0, name, O_RDWR | O_NONBLOCK)
     }
 
     /// A file to read and write, made if need be.
@@ -214,8 +208,8 @@ impl Fd {
         uninterrupted(attempt)
     }
 
-    /// Where the file ends.
-    pub fn len(&self) -> Result<u64, Errno> {
+    /// Where it ends.
+    pub fn end(&self) -> Result<u64, Errno> {
         const SEEK_END: usize = 2;
         // SAFETY: the call takes numbers alone.
         unsafe { call(number::LSEEK, [size(self.0), 0, SEEK_END, 0, 0, 0]) }.map(|len| len as u64)
@@ -296,7 +290,9 @@ pub fn poll<const N: usize>(fds: [Option<&Fd>; N], wake: Wake) -> Result<[bool; 
     let mut polled = fds.map(|fd| PollFd { fd: fd.map_or(-1, |fd| fd.0), events: IN, found: 0 });
     let time = match wake {
         Wake::Never => None,
-        Wake::AfterMs(ms) => Some(Timespec { seconds: (ms / 1000) as i64, nanoseconds: (ms % 1000 * 1_000_000) as i64 }),
+        Wake::AfterMs(ms) => {
+            Some(Timespec { seconds: (ms / 1000) as i64, nanoseconds: (ms % 1000 * 1_000_000) as i64 })
+        }
     };
     let time = time.as_ref().map_or(0, |time| core::ptr::from_ref(time) as usize);
     // SAFETY: the call reads and writes N structures and may read a time; both live here until it is over.
@@ -346,7 +342,8 @@ pub fn wait(child: Child) -> Result<Option<Reaped>, Errno> {
     };
     let mut status = 0i32;
     // SAFETY: the call writes `status`, which lives here.
-    let pid = uninterrupted(|| unsafe { call(number::WAIT4, [size(pid), &raw mut status as usize, options, 0, 0, 0]) })?;
+    let pid =
+        uninterrupted(|| unsafe { call(number::WAIT4, [size(pid), &raw mut status as usize, options, 0, 0, 0]) })?;
     Ok((pid > 0).then_some(Reaped { pid: pid as i32, status }))
 }
 

@@ -104,8 +104,7 @@ unsafe extern "C" fn memset(to: *mut c_void, byte: i32, len: usize) -> *mut c_vo
 unsafe extern "C" fn memcmp(one: *const c_void, other: *const c_void, len: usize) -> i32 {
     for at in 0..len {
         // SAFETY: as the caller has promised.
-        let (a, b) =
-            unsafe { (one.cast::<u8>().add(at).read_volatile(), other.cast::<u8>().add(at).read_volatile()) };
+        let (a, b) = unsafe { (one.cast::<u8>().add(at).read_volatile(), other.cast::<u8>().add(at).read_volatile()) };
         if a != b {
             return i32::from(a) - i32::from(b);
         }

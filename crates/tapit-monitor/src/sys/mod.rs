@@ -11,7 +11,7 @@ mod entry;
 
 pub use calls::{
     Child, Clock, Fd, Wake, become_program, chdir_root, clear_signals, close_between, complain, fork, kill,
-     leave_session, next_signal, now_ms, poll, remove_dir, signal_process, undumpable, wait,
+    leave_session, next_signal, now_ms, poll, remove_dir, signal_process, undumpable, wait,
 };
 
 use core::ffi::{CStr, c_char};

@@ -166,6 +166,8 @@ async fn run(upgrade: OnUpgrade, session: ExecSession, core: Arc<dyn Core>, _pla
     };
     let (reader, mut writer) = split(TokioIo::new(upgraded));
     let ExecSession { input, mut output } = session;
+    // Held until the end, so that a client that is wrong is told so before the command hears that it is let go of.
+    let _input = input.clone();
     // A task of its own: while output waits for a slow client, its signals are still heard.
     let mut listening = tokio::spawn(listen(reader, input));
     let speaking = async {

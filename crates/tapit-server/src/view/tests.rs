@@ -47,6 +47,7 @@ fn generation(process: &Process, number: u64, image: ImageSource) -> Change {
         lifecycle: spec.lifecycle,
         size: spec.size,
         variables: Vec::new(),
+        confinement: spec.confinement,
     };
     Change::PutGeneration(Generation { key: process.key.clone(), number, template })
 }

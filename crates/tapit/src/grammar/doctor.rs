@@ -17,8 +17,8 @@ pub static ROWS: &[Row] = &[Row {
     keys: Keys::Nothing,
     flags: &[],
     examples: &[Example {
-        line: "sudo tapit doctor",
-        what: "before the first server, and after an upgrade of the kernel",
+        line: "tapit doctor",
+        what: "as root, before the first server and after an upgrade of the kernel",
     }],
     exits: &[Code::Failed, Code::Usage],
     mean: |_| Ok(Action::Doctor),

@@ -144,7 +144,7 @@ impl Typed {
         let takes_text = self.row.words.iter().any(|word| word.form == Form::Text);
         let known = self.row.all_words().any(|word| word.key == key || word.synonyms.contains(&key));
         let like_a_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        takes_text && !known && !(like_a_key && !word.contains(char::is_whitespace))
+        takes_text && !known && (!like_a_key || word.contains(char::is_whitespace))
     }
 
     fn take_pair(&mut self, key: &str, value: &str) -> Result<(), Refusal> {

@@ -17,6 +17,7 @@ fn text(line: &str) -> String {
         | Action::Version
         | Action::Completion(_)
         | Action::Complete { .. }
+        | Action::Doctor
         | Action::Server(_)
         | Action::Teardown { .. }) => format!("{other:?}"),
     };

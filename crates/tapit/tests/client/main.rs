@@ -3,6 +3,7 @@
 mod completion;
 mod conversation;
 mod docs;
+mod exec;
 mod help;
 mod lines;
 mod logs;

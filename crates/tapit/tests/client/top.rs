@@ -57,12 +57,12 @@ fn a_table_says_sizes_as_they_are_given_and_a_dash_where_nothing_was_measured() 
     let table = top_table(&rows, false);
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][..4], ["INSTANCE", "STATE", "CPU", "THROTTLED"]);
+    assert_eq!(lines[1].join(" "), "web.1 healthy - - 600 MiB 500 MiB 512 MiB 0.0 MiB 0 - - 2 0", "{table}");
     assert_eq!(
-        lines[1].join(" "),
-        "web.1 healthy - - 600 MiB 500 MiB 512 MiB 0.0 MiB 0 - - 2 0",
-        "{table}"
+        lines[2].join(" "),
+        "web.2 healthy - - - - - - - - - 2 1",
+        "the end of the one before it counts: {table}"
     );
-    assert_eq!(lines[2].join(" "), "web.2 healthy - - - - - - - - - 2 1", "the end of the one before it counts: {table}");
     assert!(top_table(&rows, true).contains("\x1b[31m500 MiB"), "memory that is nearly full stands out");
 }
 

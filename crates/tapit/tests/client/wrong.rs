@@ -38,7 +38,7 @@ fn unknown_verbs_and_nouns_are_answered_with_the_nearest_and_the_legal_ones() {
         ("tapit list", &["list what?", "processes, apps, images"]),
         ("tapit set variables A=b", &["knows no noun \"variables\""]),
         ("tapit lgos", &["unknown verb"]),
-        ("tapit exec name=x ls", &["unknown verb"]),
+        ("tapit attach name=x", &["unknown verb"]),
         ("tapit help nothing", &["no help about \"nothing\"", "the verbs are"]),
         ("tapit help restart app", &["no help about"]),
         ("tapit completion", &["one shell", "fish"]),

@@ -11,6 +11,7 @@ mod chaos;
 mod confinement;
 mod counts;
 mod demo;
+mod exec;
 mod failures;
 mod images;
 mod leftovers;

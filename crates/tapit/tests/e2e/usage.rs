@@ -106,7 +106,12 @@ fn doctor_finds_that_containers_run_here_with_and_without_a_server() {
     assert!(checks.iter().all(|check| check["state"] != "unknown"), "root can tell all: {report:#}");
 
     let alone = [("TAPIT_BASEURL", "unix:///nonexistent/tapit.sock")];
-    server.shell(&alone).type_line("tapit doctor -o table").ok().says("No server answers here").says("Containers can run");
+    server
+        .shell(&alone)
+        .type_line("tapit doctor -o table")
+        .ok()
+        .says("No server answers here")
+        .says("Containers can run");
 
     // The program and its directory may be closed to others, which is not what is asked here.
     let program = server.home().join("tapit");

@@ -37,8 +37,9 @@ check "it is deleted" tapit -a shop delete process name=eater --force --wait
 check "a process with a device node is made" tapit -a shop create process name=node image=worker:v1 memory=32M cpu=0.5 \
     command="$node" --wait
 check "the disk cannot be read through it" eventually logged refused
-kill -9 "$(pidof -s tapit)"
-: >/run/ready
+kill -9 $!
+wait $! || true
+rm /run/ready
 start_server
 check "a killed server starts again" eventually ready
 check "the router answers again" eventually serves

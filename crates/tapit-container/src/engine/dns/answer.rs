@@ -193,3 +193,139 @@ fn compose(question: &Question, content: &Content) -> Result<Vec<u8>, PushError>
     }
     Ok(additional.finish().into_target())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// `api` has so many healthy instances, `sick` none; everything below 10.64.0.9 is `api`'s.
+    struct Shop(u8);
+
+    impl Directory for Shop {
+        fn healthy(&self, process: &ProcessName) -> Option<Vec<Ipv4Addr>> {
+            let ip = |last| Ipv4Addr::new(10, 64, 0, last);
+            let known = BTreeMap::from([("api", (2..2 + self.0).map(ip).collect()), ("sick", Vec::new())]);
+            known.get(process.as_str()).cloned()
+        }
+
+        fn owner(&self, address: Ipv4Addr) -> Option<ProcessName> {
+            (address.octets()[3] < 9).then(|| ProcessName::parse("api").expect("a legal name"))
+        }
+    }
+
+    fn question(name: &str, kind: Rtype) -> Vec<u8> {
+        let mut question = MessageBuilder::new_vec().question();
+        question.push((name.parse::<Name<Vec<u8>>>().expect(name), kind)).expect("fits");
+        question.finish()
+    }
+
+    fn asked(turn: usize, check: impl Fn(&Asked) -> Reaction) -> Reaction {
+        let app = AppName::parse("shop").expect("a legal name");
+        check(&Asked { app: &app, subnet: "10.64.0.0/22".parse().expect("a subnet"), turn })
+    }
+
+    /// The code and the records of the answer in words.
+    fn told(name: &str, kind: Rtype) -> String {
+        match asked(1, |asked| react(&question(name, kind), asked, &Shop(3))) {
+            Reaction::Ignore => "ignored".to_owned(),
+            Reaction::Forward => "others are asked".to_owned(),
+            Reaction::Answer(answer) => {
+                let answer = Message::from_octets(answer).expect("a message");
+                let records = answer.answer().expect("a section");
+                let addresses = records.limit_to::<A>().map(|it| it.expect("a record").data().to_string());
+                let names = answer.answer().expect("a section").limit_to::<Ptr<_>>();
+                let names = names.map(|it| it.expect("a record").data().to_string());
+                let code = answer.header().rcode().to_string();
+                std::iter::once(code).chain(addresses).chain(names).collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_is_its_healthy_instances() {
+        for name in ["api", "API", "api.shop.internal", "Api.Shop.Internal."] {
+            assert_eq!(told(name, Rtype::A), "NOERROR 10.64.0.3 10.64.0.4 10.64.0.2", "{name}");
+        }
+        assert_eq!(told("api", Rtype::AAAA), "NOERROR");
+        assert_eq!(told("api", Rtype::from_int(65_000)), "NOERROR");
+        assert_eq!(told("sick", Rtype::A), "NOERROR");
+    }
+
+    #[test]
+    fn names_of_nobody_are_known_to_be_so() {
+        for name in ["web", "api.blog.internal", "web.shop.internal", "internal", "x.api.shop.internal", "-", "a_b"] {
+            assert_eq!(told(name, Rtype::A), "NXDOMAIN", "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_app_has_the_name_of_its_process() {
+        assert_eq!(told("2.0.64.10.in-addr.arpa", Rtype::PTR), "NOERROR api.shop.internal.");
+        assert_eq!(told("2.0.64.10.in-addr.arpa", Rtype::A), "NOERROR");
+        assert_eq!(told("9.0.64.10.in-addr.arpa", Rtype::PTR), "NXDOMAIN");
+        assert_eq!(told("2.4.64.10.in-addr.arpa", Rtype::PTR), "others are asked");
+    }
+
+    #[test]
+    fn others_are_asked_for_everything_else() {
+        for name in ["example.com", "api.shop", "api.shop.internal.example.com", "in-addr.arpa", "."] {
+            assert_eq!(told(name, Rtype::A), "others are asked", "{name}");
+        }
+    }
+
+    #[test]
+    fn every_answer_fits_into_the_smallest_datagram_and_many_are_told_in_turn() {
+        let app = AppName::parse(&"a".repeat(32)).expect("a legal name");
+        let name = format!("api.{app}.internal");
+        let mut told = std::collections::BTreeSet::new();
+        for turn in 0..200 {
+            let asked = Asked { app: &app, subnet: "10.64.0.0/22".parse().expect("a subnet"), turn };
+            let Reaction::Answer(answer) = react(&question(&name, Rtype::A), &asked, &Shop(200)) else {
+                panic!("no answer")
+            };
+            assert!(answer.len() <= 512, "{}", answer.len());
+            let answer = Message::from_octets(answer).expect("a message");
+            told.extend(answer.answer().expect("a section").limit_to::<A>().map(|it| it.expect("one").data().addr()));
+        }
+        assert_eq!(told.len(), 200);
+    }
+
+    #[test]
+    fn what_is_no_question_is_not_answered_and_what_is_wrong_is_refused() {
+        let react = |bytes: &[u8]| asked(0, |asked| react(bytes, asked, &Shop(1)));
+        assert_eq!(react(&[]), Reaction::Ignore);
+        let mut answer = question("api", Rtype::A);
+        answer[2] |= 0x80;
+        assert_eq!(react(&answer), Reaction::Ignore);
+        let code = |reaction| match reaction {
+            Reaction::Answer(answer) => Message::from_octets(answer).expect("a message").header().rcode(),
+            Reaction::Forward | Reaction::Ignore => panic!("{reaction:?}"),
+        };
+        let mut update = question("api", Rtype::A);
+        update[2] |= 5 << 3;
+        assert_eq!(code(react(&update)), Rcode::NOTIMP);
+        let mut cut = question("api", Rtype::A);
+        cut.truncate(14);
+        assert_eq!(code(react(&cut)), Rcode::FORMERR);
+        let mut chaos = question("api", Rtype::A);
+        let last = chaos.len() - 1;
+        chaos[last] = 3;
+        assert_eq!(code(react(&chaos)), Rcode::REFUSED);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_end_in_some_reaction() {
+        let good = question("api.shop.internal", Rtype::A);
+        for place in 0..good.len() {
+            for value in [0, 1, 0x3f, 0x7f, 0xc0, 0xff] {
+                let mut bytes = good.clone();
+                bytes[place] = value;
+                asked(place, |asked| react(&bytes, asked, &Shop(1)));
+                bytes.truncate(place);
+                asked(place, |asked| react(&bytes, asked, &Shop(1)));
+            }
+        }
+    }
+}

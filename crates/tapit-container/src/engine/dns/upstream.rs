@@ -53,12 +53,7 @@ impl Upstreams {
     }
 
     /// The first good answer, else the last one; `None` when no resolver answers, or too many questions are under way.
-    pub async fn ask(
-        &self,
-        question: &[u8],
-        transport: Transport,
-        own: impl Fn(Ipv4Addr) -> bool,
-    ) -> Option<Vec<u8>> {
+    pub async fn ask(&self, question: &[u8], transport: Transport, own: impl Fn(Ipv4Addr) -> bool) -> Option<Vec<u8>> {
         let _permit = self.in_flight.try_acquire().ok()?;
         let mut last = None;
         for resolver in self.resolvers().into_iter().filter(|ip| !matches!(ip, IpAddr::V4(ip) if own(*ip))) {
@@ -141,4 +136,91 @@ fn is_answer(answer: &[u8], question: &[u8]) -> bool {
 fn is_of_use(answer: &[u8]) -> bool {
     let code = Message::from_octets(answer).map(|answer| answer.header().rcode());
     code.is_ok_and(|code| !matches!(code, Rcode::SERVFAIL | Rcode::REFUSED | Rcode::NOTIMP))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::base::{MessageBuilder, Name, Rtype};
+
+    use super::*;
+
+    fn question() -> Vec<u8> {
+        let mut question = MessageBuilder::new_vec().question();
+        question.push(("example.com".parse::<Name<Vec<u8>>>().expect("a name"), Rtype::A)).expect("fits");
+        question.header_mut().set_id(7);
+        question.finish()
+    }
+
+    fn answer(code: Rcode, id: u16) -> Vec<u8> {
+        let question = question();
+        let question = Message::from_octets(&question).expect("a message");
+        let mut answer = MessageBuilder::new_vec().start_answer(&question, code).expect("fits");
+        answer.header_mut().set_id(id);
+        answer.finish()
+    }
+
+    /// Listens on one loopback address with the port of the others, and answers everything so.
+    async fn resolver(ip: &str, port: u16, answers: Vec<Vec<u8>>) -> (u16, tokio::task::AbortHandle) {
+        let socket = UdpSocket::bind((ip, port)).await.expect("a port");
+        let port = socket.local_addr().expect("an address").port();
+        let task = tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok((_, peer)) = socket.recv_from(&mut buffer).await {
+                for answer in &answers {
+                    let _ = socket.send_to(answer, peer).await;
+                }
+            }
+        });
+        (port, task.abort_handle())
+    }
+
+    fn upstreams(dir: &tempfile::TempDir, text: &str, port: u16) -> Upstreams {
+        let list = dir.path().join("resolv.conf");
+        std::fs::write(&list, text).expect("writable");
+        Upstreams::new(list, port)
+    }
+
+    #[test]
+    fn resolvers_are_read_as_the_c_library_does() {
+        let text = "# nameserver 1.1.1.1\nsearch x\nnameserver 127.0.0.53\n nameserver\t10.0.0.2 \nnameserver\n\
+                    nameserver fe80::1%eth0\nnameserver ::1\nnameserver 9.9.9.9\n";
+        let read: Vec<_> = parse(text).iter().map(IpAddr::to_string).collect();
+        assert_eq!(read, ["127.0.0.53", "10.0.0.2", "::1"]);
+        assert_eq!(parse(""), [] as [IpAddr; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_next_resolver_is_asked_when_one_cannot_tell() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (port, one) = resolver("127.0.0.1", 0, vec![answer(Rcode::SERVFAIL, 7)]).await;
+        let (_, two) = resolver("127.0.0.2", port, vec![answer(Rcode::NXDOMAIN, 7)]).await;
+        let upstreams = upstreams(&dir, "nameserver 127.0.0.1\nnameserver 127.0.0.2\n", port);
+        let told = upstreams.ask(&question(), Transport::Udp, |_| false).await;
+        assert_eq!(told, Some(answer(Rcode::NXDOMAIN, 7)));
+        two.abort();
+        one.abort();
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_another_question_is_not_heard() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let answers = vec![b"nonsense".to_vec(), answer(Rcode::NXDOMAIN, 8), question(), answer(Rcode::NOERROR, 7)];
+        let (port, task) = resolver("127.0.0.1", 0, answers).await;
+        let upstreams = upstreams(&dir, "nameserver 127.0.0.1\n", port);
+        let told = upstreams.ask(&question(), Transport::Udp, |_| false).await;
+        assert_eq!(told, Some(answer(Rcode::NOERROR, 7)));
+        task.abort();
+    }
+
+    #[tokio::test]
+    async fn a_resolver_of_our_own_and_one_that_is_gone_tell_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (port, task) = resolver("127.0.0.1", 0, vec![answer(Rcode::NOERROR, 7)]).await;
+        let upstreams = upstreams(&dir, "nameserver 127.0.0.1\n", port);
+        assert_eq!(upstreams.ask(&question(), Transport::Udp, |_| true).await, None);
+        assert!(upstreams.ask(&question(), Transport::Udp, |_| false).await.is_some());
+        std::fs::write(dir.path().join("resolv.conf"), "nameserver 127.0.0.9\n# changed\n").expect("writable");
+        assert_eq!(upstreams.ask(&question(), Transport::Udp, |_| false).await, None);
+        task.abort();
+    }
 }

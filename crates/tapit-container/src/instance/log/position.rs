@@ -17,7 +17,8 @@ pub struct NoCursor;
 impl fmt::Display for LogCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.offset)?;
-        if self.pending.iter().all(|pending| *pending == Pending::default()) {
+        // When the last bytes of a line came does not matter once it was whole.
+        if self.pending.iter().all(|pending| pending.bytes.is_empty() && pending.skip == 0) {
             return Ok(());
         }
         for Pending { bytes, at_ms, skip } in &self.pending {
@@ -48,7 +49,8 @@ fn pending(text: &str) -> Option<Pending> {
     let mut parts = text.split('~');
     let (hex, at_ms, skip) = (parts.next()?, parts.next()?, parts.next()?);
     let pairs = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    let pending = Pending { bytes: pairs.collect::<Option<_>>()?, at_ms: at_ms.parse().ok()?, skip: skip.parse().ok()? };
+    let pending =
+        Pending { bytes: pairs.collect::<Option<_>>()?, at_ms: at_ms.parse().ok()?, skip: skip.parse().ok()? };
     let legal = parts.next().is_none() && hex.len() % 2 == 0 && pending.bytes.len() <= MAX_LINE;
     legal.then_some(pending).filter(|pending| pending.skip <= MAX_LINE)
 }
@@ -72,9 +74,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_a_whole_line_is_not_carried_along() {
+        let whole = || Pending { bytes: Vec::new(), at_ms: 1_700_000_000_000, skip: 0 };
+        assert_eq!(LogCursor { offset: 77, pending: [whole(), Pending::default()] }.to_string(), "77");
+    }
+
+    #[test]
     fn nonsense_is_no_cursor() {
         let long = format!("1.{}~0~0.~0~0", "00".repeat(MAX_LINE + 1));
-        for text in ["", "x", "-1", "1.", "1.~0~0", "1.0~0~0.~0~0", "1.zz~0~0.~0~0", "1.~0.~0", "1.~0~0.~0~99999", &long] {
+        for text in
+            ["", "x", "-1", "1.", "1.~0~0", "1.0~0~0.~0~0", "1.zz~0~0.~0~0", "1.~0.~0", "1.~0~0.~0~99999", &long]
+        {
             assert_eq!(text.parse::<LogCursor>(), Err(NoCursor), "{text:.40}");
         }
     }

@@ -121,7 +121,11 @@ impl Segment {
         let (mut low, mut high) = (0, self.records);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.record(middle).is_some_and(|chunk| chunk.start <= position) { low = middle + 1 } else { high = middle }
+            if self.record(middle).is_some_and(|chunk| chunk.start <= position) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         low.saturating_sub(1)
     }

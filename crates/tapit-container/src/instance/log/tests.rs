@@ -47,7 +47,8 @@ fn reading_in_steps_of_any_size_gives_each_line_once_also_by_way_of_json() {
     let texts: Vec<String> = (0..200).map(|n| format!("{n}\n")).collect();
     let mut next = 0;
     for (at, texts) in texts.chunks(50).enumerate() {
-        let chunks: Vec<_> = texts.iter().enumerate().map(|(n, text)| (if n % 3 == 0 { ERR } else { OUT }, &**text)).collect();
+        let chunks: Vec<_> =
+            texts.iter().enumerate().map(|(n, text)| (if n % 3 == 0 { ERR } else { OUT }, &**text)).collect();
         next = segment(dir.path(), at as u64 + 1, base(next), &chunks);
     }
     for step in [1, 2, 7, 50, 1000] {
@@ -87,7 +88,8 @@ fn the_last_lines_are_found_from_the_end_and_reading_goes_on_behind_them() {
     assert!(last(dir.path(), 5, None, Writer::Alive).0.is_empty());
     let mut next = 0;
     for number in 1..=3u64 {
-        let texts: Vec<String> = (0..1000).map(|n| format!("{} {}\n", (number - 1) * 1000 + n, "x".repeat(300))).collect();
+        let texts: Vec<String> =
+            (0..1000).map(|n| format!("{} {}\n", (number - 1) * 1000 + n, "x".repeat(300))).collect();
         let chunks: Vec<_> = texts.iter().map(|text| (OUT, &**text)).collect();
         next = segment(dir.path(), number, base(next), &chunks);
     }

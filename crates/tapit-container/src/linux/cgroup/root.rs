@@ -257,6 +257,6 @@ mod tests {
         let mut found = find(mount.path(), "tapit-1a2b3c");
         found.sort();
         assert_eq!(found, [deep, mount.path().join("tapit-1a2b3c")]);
-        assert_eq!(find(&mount.path().join("nowhere"), "x"), [PathBuf::new(); 0]);
+        assert!(find(&mount.path().join("nowhere"), "x").is_empty());
     }
 }

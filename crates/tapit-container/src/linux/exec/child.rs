@@ -139,10 +139,15 @@ fn give(streams: [RawFd; 3]) -> Result<(), &'static str> {
 
 /// Ignored signals stay ignored over an execution: SIGPIPE is by default, others may be by whoever started the server.
 fn reset_signals() {
-    // SAFETY: the calls set dispositions and a mask of this process; `none` is filled in before it is read.
+    /// A disposition as the kernel takes it: handler, flags, restorer, mask. All zero is the default one.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_BYTES: libc::c_ulong = 8;
+    // SAFETY: the calls set dispositions and a mask of this process from memory that lives here; `none` is filled in
+    // before it is read. The C library would keep us from two of the signals.
     unsafe {
         for signal in 1..=LAST_SIGNAL {
-            libc::signal(signal, libc::SIG_DFL);
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), old, MASK_BYTES);
         }
         let mut none = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&mut none);

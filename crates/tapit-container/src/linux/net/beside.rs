@@ -59,7 +59,7 @@ mod tests {
         let forward = chain(IPV4, Some(2), true);
         let user = ListedChain { name: "DOCKER-USER".to_owned(), ..chain(IPV4, None, false) };
         let foreign = ListedChain { table: "firewall".to_owned(), ..forward.clone() };
-        assert_eq!(blocking(&[forward.clone()]).count(), 1);
+        assert_eq!(blocking(std::slice::from_ref(&forward)).count(), 1);
         assert_eq!(blocking(&[forward.clone(), user.clone()]).count(), 0);
         assert_eq!(blocking(&[forward, user, foreign.clone()]).collect::<Vec<_>>(), [&foreign]);
     }

@@ -44,12 +44,14 @@ enum Interface {
     Begins(String),
 }
 
-/// Makes our rules stand in the chain, if there is one.
+/// Makes our rules stand in the chain, if there is one, for each of the prefixes that an interface has.
 pub fn let_through(prefixes: &[String], links: &[Link]) -> io::Result<()> {
     if !nft_list::chains(Family::Ipv4)?.iter().any(is_ours_to_use) {
         return Ok(());
     }
-    let wanted: Vec<_> = prefixes.iter().flat_map(|prefix| passages(prefix, &dockers_bridges(links))).collect();
+    let in_use = |prefix: &&String| links.iter().any(|link| link.name.starts_with(prefix.as_str()));
+    let wanted = prefixes.iter().filter(in_use).flat_map(|prefix| passages(prefix, &dockers_bridges(links)));
+    let wanted: Vec<_> = wanted.collect();
     replace(&nft_list::rules(&table(), CHAIN)?, prefixes, &wanted)
 }
 

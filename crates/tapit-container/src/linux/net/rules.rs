@@ -8,7 +8,7 @@
 //! prerouting    from a bridge of ours, to the link-local block (metadata of clouds): drop
 //!               from a bridge of ours, with a source outside of the app's block: drop
 //!               new, to a block of ours, not by its own bridge nor from this host itself: drop
-//! postrouting   to a bridge of ours: as it is
+//! postrouting   to a bridge of ours, or to this host itself: as it is
 //!               from a block of ours: masquerade
 //! IPv6          from a bridge of ours: drop
 //! ```
@@ -85,6 +85,9 @@ pub fn install(name: &str, policy: &Policy) -> Vec<Step> {
         .then(Verdict::Drop);
     steps.push(rule(PREROUTING, strangers));
     steps.push(Step::AddChain { table: table(), chain: POSTROUTING });
+    // What this host says to itself at a gateway's address.
+    let home = Expressions::new().interface(Side::Out, Is::Same, LOOPBACK).then(Verdict::Accept);
+    steps.push(rule(POSTROUTING, home));
     for prefix in &policy.prefixes {
         // Packets that stay on a bridge pass here too where bridged packets are filtered.
         let inward = Expressions::new().interface_begins(Side::Out, prefix).then(Verdict::Accept);

@@ -140,7 +140,8 @@ fn the_bridge_of_an_older_server_works_on_until_teardown() {
     host.lan("tapit-000027", "10.65.0.1/20");
     let old = |place: u8| {
         let ip = Ipv4Addr::new(10, 65, 9, place);
-        let (bridge, veth, gateway) = ("tapit-000027".to_owned(), format!("tv000027-{place}"), Ipv4Addr::new(10, 65, 0, 1));
+        let (bridge, veth, gateway) =
+            ("tapit-000027".to_owned(), format!("tv000027-{place}"), Ipv4Addr::new(10, 65, 0, 1));
         let machine = Machine::new();
         host.plug(&machine, &Attach { bridge, veth, ip, prefix: 20, gateway }).expect("plug");
         (machine, ip)
@@ -236,7 +237,11 @@ fn instances_pass_dockers_firewall_by_rules_that_iptables_understands() {
 
     host.run(|| iptables("-A DOCKER-USER -i tp000029-+ -j ACCEPT"));
     host.remove(&nets[0]);
-    assert_eq!(user_chain(&host), ["-N DOCKER-USER", "-A DOCKER-USER -i tp000029-+ -j ACCEPT"], "another server's stays");
+    assert_eq!(
+        user_chain(&host),
+        ["-N DOCKER-USER", "-A DOCKER-USER -i tp000029-+ -j ACCEPT"],
+        "another server's stays"
+    );
 }
 
 #[test]

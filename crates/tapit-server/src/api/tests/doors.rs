@@ -52,7 +52,8 @@ async fn on_tcp_a_configured_token_opens_every_path_and_nothing_else_does() {
 
 #[tokio::test]
 async fn another_user_is_told_that_the_socket_is_not_for_him() {
-    let api = Api { core: Arc::new(Script::new(PathBuf::new())), limits: Limits::default() };
+    let api =
+        Api { core: Arc::new(Script::new(PathBuf::new())), limits: Limits::default(), sessions: Default::default() };
     let (near, far) = tokio::io::duplex(64 * 1024);
     let (_stop, stopped) = tokio::sync::watch::channel(());
     tokio::spawn(serve::connection(far, router(api, Door::Stranger { uid: 1234 }), stopped));

@@ -1,28 +1,34 @@
 //! A `Core` that notes what it was asked, and answers by the names in the question.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use tapit_engine::{EXEC_QUEUE, ExecInput, ExecOutput, ExecSession};
 use tapit_model::{
     AppName, AppView, Code, EventView, ImageRef, ImageView, InstanceUsageView, LogLineView, Outcome, ProcessName,
     ProcessView, Progress, Refusal, Request, StatusView,
 };
 use tapit_store::EventFilter;
+use tokio::sync::{mpsc, watch};
 
-use crate::api::{Core, LogPage, LogPages, LogQuery, LogsBroken};
+use crate::api::{Core, ExecAsked, LogPage, LogPages, LogQuery, LogsBroken};
 use crate::metrics::Measurements;
 
 pub struct Script {
     calls: Mutex<Vec<String>>,
     pub spool: PathBuf,
+    /// Commands whose session was dropped before they had ended.
+    let_go: Arc<AtomicU32>,
+    closing: watch::Sender<bool>,
 }
 
 impl Script {
     pub fn new(spool: PathBuf) -> Self {
-        Self { calls: Mutex::default(), spool }
+        Self { calls: Mutex::default(), spool, let_go: Arc::default(), closing: watch::Sender::new(false) }
     }
 
     /// What was asked since the last time.
@@ -30,9 +36,40 @@ impl Script {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub fn let_go(&self) -> u32 {
+        self.let_go.load(Ordering::Relaxed)
+    }
+
+    /// The server is to end.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
     fn note(&self, call: String) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
+}
+
+/// Gives back its input, names signals, and ends with 7 when its input does.
+async fn echo(mut inputs: mpsc::Receiver<ExecInput>, outputs: mpsc::Sender<ExecOutput>, let_go: Arc<AtomicU32>) {
+    while let Some(input) = inputs.recv().await {
+        let told = match input {
+            ExecInput::Bytes(bytes) => {
+                let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                vec![ExecOutput::Stdout(bytes), ExecOutput::Taken(taken)]
+            }
+            ExecInput::Signal(number) => vec![ExecOutput::Stderr(format!("signal {number}").into_bytes())],
+            ExecInput::Resize(_) => Vec::new(),
+            ExecInput::End => {
+                let _ = outputs.send(ExecOutput::Exited(7)).await;
+                return;
+            }
+        };
+        for output in told {
+            let _ = outputs.send(output).await;
+        }
+    }
+    let_go.fetch_add(1, Ordering::Relaxed);
 }
 
 /// An app named after a code is refused with it, and one named `panic` panics.
@@ -149,6 +186,23 @@ impl Core for Script {
             page
         });
         Ok(Box::pin(one_by_one))
+    }
+
+    async fn exec(&self, asked: ExecAsked) -> Result<ExecSession, Refusal> {
+        by_name(&asked.app)?;
+        if let Some(id) = asked.instance.as_ref().filter(|id| id.as_str().starts_with("gone")) {
+            return Err(Refusal::not_found(format!("there is no {id}")));
+        }
+        self.note(format!("{asked:?}"));
+        let (input, inputs) = mpsc::channel(EXEC_QUEUE);
+        let (outputs, output) = mpsc::channel(EXEC_QUEUE);
+        tokio::spawn(echo(inputs, outputs, Arc::clone(&self.let_go)));
+        Ok(ExecSession { input, output })
+    }
+
+    async fn closing(&self) {
+        // The sender lives as long as the script.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     async fn usage(&self, app: &AppName, process: Option<&ProcessName>) -> Result<Vec<InstanceUsageView>, Refusal> {

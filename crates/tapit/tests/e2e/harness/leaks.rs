@@ -62,15 +62,15 @@ fn command(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-/// The processes that make containers of a server or wait with one that is made.
-pub fn shims(data: &Path) -> Vec<i32> {
-    let begins = format!("tapit __sealed {}", data.display());
-    pids().into_iter().filter(|pid| command(*pid).starts_with(&begins)).collect()
+/// The processes that have a directory among their words.
+pub fn naming(directory: &Path) -> Vec<i32> {
+    let word = directory.display().to_string();
+    pids().into_iter().filter(|pid| command(*pid).split(' ').any(|one| one == word)).collect()
 }
 
 /// The processes that watch the containers of a server.
 pub fn monitors(data: &Path) -> Vec<i32> {
-    let begins = format!("tapit __monitor {}", data.display());
+    let begins = format!("tapit-monitor {}", data.display());
     pids().into_iter().filter(|pid| command(*pid).starts_with(&begins)).collect()
 }
 
