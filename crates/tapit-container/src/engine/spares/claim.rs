@@ -44,7 +44,7 @@ impl Claimed {
     pub async fn go(mut self, shared: &Arc<Shared>, start: &StartOrder, formation: &Formation) -> Went {
         let waiting = match std::mem::replace(&mut self.spare.stage, Stage::Failed) {
             Stage::Here(waiting) => Some(waiting),
-            Stage::Coming(coming) => coming.await.ok(),
+            Stage::Coming(coming) => coming.await.ok().map(Box::new),
             Stage::Failed => None,
             leaving @ Stage::Leaving(_) => {
                 self.spare.stage = leaving;
@@ -67,7 +67,7 @@ impl Claimed {
         &self,
         shared: &Arc<Shared>,
         start: &StartOrder,
-        (waiting, formation): (Waiting, &Formation),
+        (waiting, formation): (Box<Waiting>, &Formation),
     ) -> Result<Option<Running>, String> {
         let key = &self.place.0;
         // Whatever goes wrong before the word goes wrong again in the ordinary start, which tells of it.

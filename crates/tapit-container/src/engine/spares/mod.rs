@@ -60,7 +60,7 @@ struct Spare {
 
 enum Stage {
     Coming(oneshot::Receiver<Waiting>),
-    Here(Waiting),
+    Here(Box<Waiting>),
     /// It could not be made.
     Failed,
     /// Its files are being removed; the other end is dropped when they are.
@@ -151,7 +151,7 @@ impl Pool {
             match coming.try_recv() {
                 Ok(waiting) => {
                     self.dearest = self.dearest.max(Some(waiting.memory_bytes()));
-                    spare.stage = Stage::Here(waiting);
+                    spare.stage = Stage::Here(Box::new(waiting));
                 }
                 Err(oneshot::error::TryRecvError::Closed) => {
                     self.not_before = now.plus_millis(REST_MILLIS);
