@@ -223,5 +223,4 @@ fn read_records(index: &Fd, segment: &mut Segment) -> Result<(), Errno> {
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
 mod tests;

@@ -23,7 +23,14 @@ fn resume(place: &str) -> String {
 fn wanted(line: &str) -> LogsWanted {
     match parse(&argv(line)).unwrap_or_else(|refusal| panic!("{line}: {}", refusal.message)).action {
         Action::Ask(Command::Logs(wanted)) => wanted,
-        other => panic!("{line}: {other:?}"),
+        other @ (Action::Help(_)
+        | Action::Version
+        | Action::Completion(_)
+        | Action::Complete { .. }
+        | Action::Server(_)
+        | Action::Doctor
+        | Action::Teardown { .. }
+        | Action::Ask(_)) => panic!("{line}: {other:?}"),
     }
 }
 
