@@ -23,7 +23,7 @@ pub struct Disks {
 }
 
 /// What the disk with Debian holds.
-const DEBIAN: &str = "systemd,systemd-sysv,dbus,udev,busybox-static,iproute2,procps,kmod,curl";
+const DEBIAN: &str = "systemd,systemd-sysv,dbus,udev,busybox-static,iproute2,procps,kmod,curl,attr";
 /// Loaded before anything else runs, with what they depend on.
 const MODULES: [&str; 13] = [
     "virtio_pci",

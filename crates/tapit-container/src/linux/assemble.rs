@@ -77,7 +77,8 @@ impl Assembled {
         let swap = |mount: &Path| mount.join("memory.memsw.limit_in_bytes").exists();
         let (accounts_swap, kills_groups) = match layout {
             Layout::V1(_) => (layout.mount_of("memory").is_some_and(swap), false),
-            Layout::V2 => (true, true),
+            // A kernel built without swap has no such limit to set.
+            Layout::V2 => (std::path::Path::new("/proc/swaps").exists(), true),
         };
         let (_, max_open_files) =
             getrlimit(Resource::RLIMIT_NOFILE).map_err(|source| AssembleError::OpenFiles { source })?;

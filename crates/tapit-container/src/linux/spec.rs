@@ -213,8 +213,12 @@ fn resources(order: &Order, host: &Host) -> Result<LinuxResources, OciSpecError>
         .memory(memory.build()?)
         .cpu(cpu.build()?)
         .pids(LinuxPidsBuilder::default().limit(signed(order.pids)).build()?);
-    let group_kill = HashMap::from([("memory.oom.group".to_owned(), "1".to_owned())]);
-    if host.kills_groups { resources.unified(group_kill).build() } else { resources.build() }
+    let mut unified = HashMap::from([("memory.oom.group".to_owned(), "1".to_owned())]);
+    if host.accounts_swap {
+        // The runtime takes the difference of the two above for the limit of swap on v2, and leaves a limit of 0 unwritten.
+        unified.insert("memory.swap.max".to_owned(), "0".to_owned());
+    }
+    if host.kills_groups { resources.unified(unified).build() } else { resources.build() }
 }
 
 /// Both are of the container's own network namespace: anyone in it may bind any port, and send echo requests without a

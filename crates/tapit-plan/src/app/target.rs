@@ -1,8 +1,8 @@
 //! Which target a process can have now, and what stands between it and the one that is wanted.
 
 use tapit_model::{
-    Blocked, BlockedCode, Formation, Generation, ImageRef, ImageSource, InstanceKind, PinnedImage, Presence, Process,
-    ProcessObserved, ProcessTarget, Revision,
+    Blocked, BlockedCode, Formation, Generation, ImageRef, ImageSource, InstanceKind, PinnedImage, PortSetting,
+    Presence, Process, ProcessObserved, ProcessTarget, Revision,
 };
 
 use super::port::{DEFAULT_PORT, health_check, resolve_port};
@@ -79,7 +79,8 @@ fn present(process: &Process, generation: &Generation, revision: Revision) -> Op
         spot: process.spec.wanted(InstanceKind::Spot),
         lifecycle: template.lifecycle,
         confinement: template.confinement.clone(),
-        public: name.is_public(),
+        // One that listens nowhere is never routed, and would wait for that for ever.
+        public: name.is_public() && template.port != PortSetting::None,
         variables: template.variables.clone(),
         version: version(image),
     };

@@ -10,8 +10,8 @@ use super::NetError;
 
 /// In a directory that only root writes to: in `/run/lock` any user could hold it for ever.
 const PATH: &str = "/run/tapit-network.lock";
-/// What is done under the lock takes milliseconds.
-const TRIES: u32 = 1_000;
+/// What is done under the lock takes milliseconds, but many may wait, and the kernel takes its own lock for each step.
+const TRIES: u32 = 6_000;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held until dropped, or until the process dies. The file goes with it, so that nothing is left on the host.

@@ -53,6 +53,14 @@ fn a_named_image_is_fetched_pinned_and_then_ordered() {
 }
 
 #[test]
+fn a_public_process_that_listens_nowhere_waits_for_no_route() {
+    let mut bench = Bench::settled(&["create app shop image=shop:v1", "set process name=default port=none"]);
+    let plan = bench.plan();
+    let Presence::Present(formation) = &plan.targets[0].presence else { panic!("present") };
+    assert!(!formation.public);
+}
+
+#[test]
 fn the_formation_says_all_that_an_engine_must_know() {
     let mut bench = Bench::settled(&["create app shop image=shop:v1 command='serve it' stop_timeout=5"]);
     let plan = bench.plan();
