@@ -21,7 +21,7 @@ fn one(bench: &Bench, count: usize) -> Result<(), BenchError> {
     let rig = Rig::start(bench.root)?;
     let (data, tag) = (rig.data(), rig.tag()?);
     rig.tapit(&format!(
-        "create app many image={IDLE_IMAGE} memory=0.015 cpu=0.05 demand=0 min_healthy_time=0 port=none"
+        "create app many image={IDLE_IMAGE} memory=16M cpu=0.05 demand=0 min_healthy_time=0 port=none"
     ))?;
     let before = Objects::of(&data, &tag);
     let cpu = || rig.server_cpu();

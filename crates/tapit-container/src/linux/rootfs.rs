@@ -286,7 +286,11 @@ fn overlay(lowers: &Lowers, [upper, work]: [&Path; 2], target: &Path) -> Result<
     if options.len() >= PAGE {
         return Err(RootfsError::Layers(lowers.layers.len()));
     }
-    mount(Some("overlay"), target, Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
+    // Setuid bits and file capabilities give nothing anyway, as nobody in there may gain privileges. Said here as well, the
+    // kernel runs a program with capabilities that are out of reach without them, where it would refuse it else: `ping` as
+    // distributions ship it.
+    let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+    mount(Some("overlay"), target, Some("overlay"), flags, Some(options.as_str()))
         .map_err(|source| RootfsError::Mount { path: target.to_owned(), source })
 }
 
