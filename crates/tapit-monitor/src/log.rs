@@ -116,9 +116,9 @@ impl<'a> Log<'a> {
         }
         let Some(files) = &mut self.files else { return Err(Errno::NOENT) };
         if let Some(chunk) = files.segment.record_for(stream, sys::now_ms(Clock::Real)) {
-            // A torn record is written over by the next attempt.
+            // A torn record is written over by the next attempt. It means a full disk, not that there is nothing to read yet.
             if files.index.write_at(&chunk.encode(), files.segment.index_end())? != RECORD {
-                return Err(Errno::AGAIN);
+                return Err(Errno::NOSPC);
             }
             files.segment.take(chunk);
         }
@@ -200,7 +200,7 @@ impl<'a> Log<'a> {
 fn write_header(index: &Fd, header: Header) -> Result<(), Errno> {
     match index.write_at(&header.encode(), 0)? {
         RECORD => Ok(()),
-        _ => Err(Errno::AGAIN),
+        _ => Err(Errno::NOSPC),
     }
 }
 

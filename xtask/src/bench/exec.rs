@@ -9,7 +9,7 @@ use super::{Bench, BenchError, IDLE_IMAGE, SIZE, millis};
 
 pub fn run(bench: &Bench) -> Result<(), BenchError> {
     let rig = Rig::start(bench.root)?;
-    rig.tapit(&format!("create app target image={IDLE_IMAGE} {SIZE} --wait"))?;
+    rig.tapit(&format!("create app target image={IDLE_IMAGE} {SIZE} port=none min_healthy_time=0 --wait"))?;
     let docker = Docker::find(&rig)?;
     let container = docker.as_ref().map(|docker| docker.start(&[IDLE_IMAGE])).transpose()?;
     let (mut ours, mut theirs) = (Row::new("tapit exec"), Row::new("docker exec"));

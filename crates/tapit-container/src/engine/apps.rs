@@ -2,15 +2,16 @@
 //! when the app has no process and no instance any more.
 //!
 //! ```text
-//! (none) ── join ──► remembered: in the book ── made ──► ready: bridge, rules, names answered ── sweep ──► (none)
-//!                         ▲ read at start-up
+//! (none) ── join ──► remembered ── made ──► ready: bridge, book, rules, names answered ── sweep ──► (none)
+//!                       ▲ read at start-up
 //! ```
 //!
-//! Changes are made one after another (`building`), off the async threads; the intention is in the book before the effect.
+//! Changes are made one after another (`building`), off the async threads. A lot is in the book before an instance has any
+//! of it; a bridge tells by its name whose it is, and one that is in no book is removed by the next server.
 //! `start` joins, `adopt` tells what running instances have, `stopped` gives addresses back. What a network is on the host
 //! is for `linux::net`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 use super::dns::{self, Listening, Upstreams};
 use super::lots::{self, Lot, Lots};
 use super::shared::Shared;
+use super::spares;
 use crate::instance::{IdRange, Order};
 use crate::linux::net::{self, AddressPool, AppNet, Attach, HostNet, Subnet};
 
@@ -36,6 +38,9 @@ pub struct Apps {
     path: PathBuf,
     /// Held while lots are made or removed; taken before the others.
     building: tokio::sync::Mutex<()>,
+    /// Everything was removed, and nothing is made any more. Locked while something is: the thread that makes it goes on
+    /// where the task that asked for it was cut short.
+    removed: Mutex<bool>,
     held: Mutex<BTreeMap<AppName, Held>>,
     /// An app may have become unused.
     sweep: Notify,
@@ -76,6 +81,7 @@ impl Apps {
             net,
             path,
             building: tokio::sync::Mutex::default(),
+            removed: Mutex::default(),
             held: Mutex::new(held),
             sweep: Notify::new(),
             upstreams: Upstreams::of_the_host(),
@@ -89,12 +95,23 @@ impl Apps {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn removed(&self) -> MutexGuard<'_, bool> {
+        // A word that is either said or not.
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An address for one more instance of an app whose network is there; `None` where it is not, or is full.
     pub fn take(&self, app: &AppName) -> Option<Ipv4Addr> {
         match self.held().get_mut(app)? {
             Held { addresses, stage: Stage::Ready { .. }, .. } => addresses.take(),
             Held { stage: Stage::Remembered, .. } => None,
         }
+    }
+
+    /// Whether `take` would answer one.
+    pub fn has_room(&self, app: &AppName) -> bool {
+        let held = self.held();
+        matches!(held.get(app), Some(Held { addresses, stage: Stage::Ready { .. }, .. }) if addresses.has_room())
     }
 
     /// Gives an address back. One that is not the app's is none of its business.
@@ -161,17 +178,15 @@ impl Apps {
             used.map(|(app, held)| (app.clone(), held.net.clone())).collect()
         };
         self.write()?;
-        {
-            let mut change = self.net.begin().map_err(|e| describe(&e))?;
-            for number in change.numbers().map_err(|e| describe(&e))? {
-                if !self.held().values().any(|held| held.lot.number == number) {
-                    let nobodys = self.net.app(number, Subnet::around(Ipv4Addr::UNSPECIFIED, 32));
-                    change.dissolve(&nobodys).map_err(|e| describe(&e))?;
-                }
+        for number in self.net.numbers().map_err(|e| describe(&e))? {
+            if !self.held().values().any(|held| held.lot.number == number) {
+                let nobodys = self.net.app(number, Subnet::around(Ipv4Addr::UNSPECIFIED, 32));
+                self.net.dissolve(&nobodys).map_err(|e| describe(&e))?;
             }
-            for (_, net) in &used {
-                change.establish(net).map_err(|e| describe(&e))?;
-            }
+        }
+        for (_, net) in &used {
+            // One at a time, so that other servers have their turn.
+            self.net.begin().and_then(|mut change| change.establish(net)).map_err(|e| describe(&e))?;
         }
         self.enforce().map_err(|e| describe(&e))?;
         Ok(used.into_iter().map(|(app, _)| app).collect())
@@ -195,45 +210,50 @@ impl Apps {
 
     /// Makes the network of an app, its rules included.
     fn make(&self, app: &AppName) -> Result<(), String> {
-        let mut change = self.net.begin().map_err(|e| describe(&e))?;
+        let removed = self.removed();
+        if *removed {
+            return Err("the server removes everything".to_owned());
+        }
         let lots = book(&self.held());
         let known = lots.get(app);
         let number = known.map_or_else(|| lots::free_number(&lots), |lot| lot.number);
         let ids = known.map(|lot| lot.ids).or_else(|| lots::free_ids(&lots, self.net.tag()));
         let ids = ids.ok_or("every range of user ids belongs to another app")?;
+        let mut change = self.net.begin().map_err(|e| describe(&e))?;
         let subnet = change.choose(number, known.map(|lot| lot.subnet)).map_err(|e| describe(&e))?;
         let held = Held::remembered(&self.net, Lot { number, subnet, ids });
         let net = held.net.clone();
         self.held().insert(app.clone(), held);
-        self.write()?;
         change.establish(&net).map_err(|e| describe(&e))?;
         drop(change);
+        // Not while other servers wait for their turn, since the disk may be slow.
+        self.write()?;
         self.enforce().map_err(|e| describe(&e))
     }
 
     /// Takes out of the map what nobody has an address of. Of the others the start of an instance may be under way.
-    fn take_unused(&self, is_used: impl Fn(&AppName) -> bool) -> Vec<Held> {
+    fn take_unused(&self, used: &BTreeSet<&AppName>) -> BTreeMap<AppName, Held> {
         let mut held = self.held();
-        let unused: Vec<_> = held
-            .iter()
-            .filter(|(app, held)| held.addresses.is_empty() && !is_used(app))
-            .map(|(app, _)| app.clone())
-            .collect();
-        unused.iter().filter_map(|app| held.remove(app)).collect()
+        let all = std::mem::take(&mut *held).into_iter();
+        let (unused, kept) = all.partition(|(app, held)| held.addresses.is_empty() && !used.contains(app));
+        *held = kept;
+        unused
     }
 
-    fn dissolve(&self, unused: &[Held]) -> Result<(), String> {
-        let mut change = self.net.begin().map_err(|e| describe(&e))?;
-        for held in unused {
-            change.dissolve(&held.net).map_err(|e| describe(&e))?;
+    fn dissolve(&self, unused: BTreeMap<AppName, Held>) -> Result<(), String> {
+        if let Err(error) = unused.values().try_for_each(|held| self.net.dissolve(&held.net)) {
+            // As before an instance has joined, so the next look finds them again. Nobody can have joined meanwhile.
+            let again = unused.into_iter().map(|(app, Held { lot, .. })| (app, Held::remembered(&self.net, lot)));
+            self.held().extend(again);
+            return Err(describe(&error));
         }
-        drop(change);
         self.write()?;
         self.enforce().map_err(|e| describe(&e))
     }
 
     /// Everything of this server on the host.
     pub fn remove(&self) -> Result<(), EngineError> {
+        *self.removed() = true;
         self.held().clear();
         self.net.remove().map_err(|error| EngineError::act("removing the network", error))
     }
@@ -273,7 +293,7 @@ pub async fn join(shared: &Arc<Shared>, app: &AppName) -> Result<Ipv4Addr, Strin
             .map_err(|error| format!("making the app's network: {error}"))?;
         listen(shared, app);
     }
-    shared.apps.take(app).ok_or_else(|| NO_ADDRESS.to_owned())
+    shared.apps.take(app).or_else(|| spares::give_up(shared, app)).ok_or_else(|| NO_ADDRESS.to_owned())
 }
 
 /// Answers names at the app's gateway from now on. Where that cannot be, instances run without, and it is tried again.
@@ -309,13 +329,13 @@ async fn sweep(shared: &Arc<Shared>) {
         if !state.adopted || state.closing {
             return;
         }
-        shared.apps.take_unused(|app| state.processes.keys().any(|key| key.app == *app))
+        shared.apps.take_unused(&state.processes.keys().map(|key| &key.app).collect())
     };
     if unused.is_empty() {
         return;
     }
     let task = Arc::clone(shared);
-    let dissolved = tokio::task::spawn_blocking(move || task.apps.dissolve(&unused)).await;
+    let dissolved = tokio::task::spawn_blocking(move || task.apps.dissolve(unused)).await;
     let error = match dissolved {
         Ok(Ok(())) => return,
         Ok(Err(text)) => text,

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use tapit_engine::{EngineError, LogPart, LogPosition, LogReading};
-use tapit_model::{InstanceKey, LogLine, LogStream, Timestamp};
+use tapit_model::{InstanceKey, LogLine, LogStream, ProcessKey, ProcessName, Timestamp};
 
 use super::shared::Shared;
 use crate::instance::{self, InstanceDir, LogCursor, Stream, newest_log_segment};
@@ -32,12 +32,16 @@ pub async fn read(shared: &Shared, instance: &InstanceKey, part: &LogPart) -> Re
 }
 
 fn dir(shared: &Shared, instance: &InstanceKey) -> Result<InstanceDir, EngineError> {
-    let state = shared.state();
-    let found = state.processes.iter().filter(|(key, _)| key.app == instance.app).find_map(|(key, process)| {
-        let found = process.instances.values().find(|held| held.key == *instance)?;
-        Some(shared.instance_dir(key, found.serial))
-    });
-    found.ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))
+    // Looked up by what its name says, since a log that is followed is asked for many times a second.
+    let find = || {
+        let (process, serial) = instance.id.as_str().rsplit_once('.')?;
+        let key = ProcessKey::new(&instance.app, &ProcessName::parse(process).ok()?);
+        let serial = serial.parse().ok()?;
+        let state = shared.state();
+        let held = state.processes.get(&key)?.instances.get(&serial)?;
+        (held.key == *instance).then(|| shared.instance_dir(&key, serial))
+    };
+    find().ok_or_else(|| EngineError::UnknownInstance(instance.to_string()))
 }
 
 fn reading(dir: &InstanceDir, part: LogPart) -> Result<LogReading, EngineError> {

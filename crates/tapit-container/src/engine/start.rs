@@ -28,10 +28,15 @@ pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
             // It is made already, so it need not wait for its turn.
             match spare.go(&shared, &order, &formation).await {
                 Went::Running(running) => return launched(&shared, &key, &order.id, running),
-                Went::Failed(text) => return failed(&shared, &key, &order, text),
+                Went::Failed(text) => return failed(&shared, &key, &order, text).await,
                 Went::Nothing => {}
             }
         }
+        // Before its turn: the network of one app may take long, and the others' instances need not wait for it.
+        let ip = match address(&shared, &key, &order.id).await {
+            Ok(ip) => ip,
+            Err(text) => return failed(&shared, &key, &order, text).await,
+        };
         // The semaphore is never closed, so the permit always comes.
         let _permit = shared.launches.acquire().await;
         if !shared.state().instance_mut(&key, &order.id).is_some_and(|instance| instance.is_live()) {
@@ -39,9 +44,9 @@ pub fn start(shared: &Arc<Shared>, key: &ProcessKey, order: StartOrder) {
             let text = "not wanted any more before it was made".to_owned();
             return stopped(&shared, &key, &order.id, None, Reason { code: ReasonCode::StartFailed, text });
         }
-        match launch(&shared, &key, &order, &formation).await {
+        match launch(&shared, &key, (&order, ip), &formation).await {
             Ok(running) => launched(&shared, &key, &order.id, running),
-            Err(text) => failed(&shared, &key, &order, text),
+            Err(text) => failed(&shared, &key, &order, text).await,
         }
     });
 }
@@ -99,10 +104,9 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder, ip: Option<Ipv4A
 async fn launch(
     shared: &Arc<Shared>,
     key: &ProcessKey,
-    start: &StartOrder,
+    (start, ip): (&StartOrder, Ipv4Addr),
     formation: &Formation,
 ) -> Result<Running, String> {
-    let ip = address(shared, key, &start.id).await?;
     intend(shared, key, start).await?;
     let dir = shared.instance_dir(key, start.serial);
     let image = shared.images.load(&formation.image.digest).await.map_err(|e| describe(&e))?;
@@ -169,9 +173,10 @@ fn launched(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, running: Ru
 }
 
 /// The container could not be made: what is left of it goes, the reason stays.
-fn failed(shared: &Shared, key: &ProcessKey, order: &StartOrder, text: String) {
+async fn failed(shared: &Shared, key: &ProcessKey, order: &StartOrder, text: String) {
     let dir = shared.instance_dir(key, order.serial);
-    if let Err(error) = dir.release() {
+    // It may have to wait for processes to die.
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || dir.release()).await {
         tracing::error!(instance = %order.id, error = &error as &dyn std::error::Error, "cleaning up after a failed start");
     }
     stopped(shared, key, &order.id, None, Reason { code: ReasonCode::StartFailed, text });

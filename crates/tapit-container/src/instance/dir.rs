@@ -231,9 +231,7 @@ impl InstanceDir {
                 }
             };
         }
-        let Some((ending, at)) = self.status() else { return self.lost("its monitor is gone").map(Err) };
-        let oom = Leaf::new(&order.cgroup).and_then(|leaf| leaf.oom_kills()).is_ok_and(|kills| kills > 0);
-        let exit = Exit { code: Some(ending.code), signal: ending.signal, oom, at };
+        let Some(exit) = self.unrecorded_exit(order) else { return self.lost("its monitor is gone").map(Err) };
         if let Err(error) = self.write_exit(&exit) {
             // The status is still there for the next server.
             tracing::warn!(dir = %self.path.display(), error = %tapit_model::describe(&error), "recording an end");
@@ -241,12 +239,18 @@ impl InstanceDir {
         Ok(Err(Adopted::Exited(exit)))
     }
 
-    /// How its program ended and when, as process 1 has noted it.
-    fn status(&self) -> Option<(Ending, Timestamp)> {
+    /// How a container ended whose process 1 is gone and of which no monitor has recorded it: as process 1 has noted. To be
+    /// asked before its cgroup is removed.
+    pub(super) fn unrecorded_exit(&self, order: &Order) -> Option<Exit> {
         let path = self.file(STATUS);
         let status = i32::from_ne_bytes(fs::read(&path).ok()?.try_into().ok()?);
         let at = jiff::Timestamp::try_from(fs::metadata(&path).ok()?.modified().ok()?).ok()?;
-        (status != ending::NOT_YET).then(|| (Ending::of(status), Timestamp(at.as_millisecond())))
+        if status == ending::NOT_YET {
+            return None;
+        }
+        let ending = Ending::of(status);
+        let oom = Leaf::new(&order.cgroup).and_then(|leaf| leaf.oom_kills()).is_ok_and(|kills| kills > 0);
+        Some(Exit { code: Some(ending.code), signal: ending.signal, oom, at: Timestamp(at.as_millisecond()) })
     }
 
     fn ended(&self) -> Option<Adopted> {

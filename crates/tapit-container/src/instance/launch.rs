@@ -88,7 +88,7 @@ pub enum LaunchError {
 /// `exe` is the program to re-execute: one that calls `child_main`. Dropping the future does not stop the shim; `release`
 /// does.
 pub async fn launch(exe: &Path, dir: &InstanceDir, order: &Order) -> Result<Running, LaunchError> {
-    let mut shim = Shim::spawn(exe, dir, order)?;
+    let mut shim = Shim::spawn(exe, dir, order).await?;
     let started = async {
         shim.say_go().await?;
         shim.made(dir).await?;
@@ -102,7 +102,7 @@ pub async fn launch(exe: &Path, dir: &InstanceDir, order: &Order) -> Result<Runn
 /// Makes the container of an order up to where it could start. Once what it answers is dropped, the shim takes the container
 /// back; the directory stays.
 pub async fn make(exe: &Path, dir: &InstanceDir, order: &Order) -> Result<Waiting, LaunchError> {
-    let mut shim = Shim::spawn(exe, dir, order)?;
+    let mut shim = Shim::spawn(exe, dir, order).await?;
     match shim.made(dir).await {
         Ok(init) => Ok(Waiting { shim, init, dir: dir.clone(), order: order.clone() }),
         Err(error) => {
@@ -145,7 +145,7 @@ impl Waiting {
     pub async fn go(self, order: &Order) -> Result<Running, LaunchError> {
         let Self { mut shim, dir, .. } = self;
         let started = async {
-            dir.write_order(order)?;
+            write(&dir, order).await?;
             shim.say_go().await?;
             shim.started(&dir, order).await
         };
@@ -153,6 +153,13 @@ impl Waiting {
         shim.leave(result.is_err());
         result
     }
+}
+
+/// Writes the order. Other tasks go on while the disk is waited for.
+async fn write(dir: &InstanceDir, order: &Order) -> Result<(), FileError> {
+    let (path, task, order) = (dir.path().to_owned(), dir.clone(), order.clone());
+    let written = tokio::task::spawn_blocking(move || task.write_order(&order)).await;
+    written.unwrap_or_else(|error| Err(FileError::Write { path, source: io::Error::other(error) }))
 }
 
 /// Bytes of memory of a process, of pages that it shares its part; 0 when it is gone.
@@ -177,10 +184,10 @@ struct Shim {
 }
 
 impl Shim {
-    fn spawn(exe: &Path, dir: &InstanceDir, order: &Order) -> Result<Self, LaunchError> {
+    async fn spawn(exe: &Path, dir: &InstanceDir, order: &Order) -> Result<Self, LaunchError> {
         // Not waited for: it only gives the shim's later work a head start.
         tokio::task::spawn_blocking(cgroup::prime);
-        dir.write_order(order)?;
+        write(dir, order).await?;
         let path = dir.file("shim.log");
         let log = File::create(&path).map_err(|source| LaunchError::Log { path, source })?;
         let program = Program::shared().map_err(|source| LaunchError::Program { source })?;

@@ -175,9 +175,15 @@ impl Running {
 
     async fn lost(&self, why: &str) -> WaitOutcome {
         let alive = self.init.as_ref().is_some_and(PidFd::is_alive);
+        // A full disk takes no record, but what process 1 has noted has its place already.
+        let noted = if alive { None } else { self.dir.unrecorded_exit(&self.order()) };
         let dir = self.dir.clone();
         // Killing waits for the kernel, which must not hold up other tasks.
         let cleaned = tokio::task::spawn_blocking(move || dir.release()).await;
+        if let Some(exit) = noted {
+            tracing::warn!(dir = %self.dir.path().display(), why, "the end of a container was not recorded");
+            return WaitOutcome::Exited(exit);
+        }
         let found =
             if alive { "the container was still running without it and was killed" } else { "nothing ran any more" };
         WaitOutcome::Lost(match cleaned {

@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -59,6 +60,8 @@ impl Watcher {
             .arg(program.path())
             .env_clear()
             .current_dir("/")
+            // Not in the server's process group, so that what is meant for the server does not end it.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.map_err(|source| ReplaceError::Log { path, source })?)

@@ -11,7 +11,7 @@ use tapit_engine::Engine;
 use tapit_engine::conformance::{Behaviour, Subject};
 use tapit_model::{
     AppName, Check, Formation, InstanceObserved, InstanceState, Lifecycle, Presence, ProcessKey, ProcessName,
-    ProcessTarget, Revision,
+    ProcessTarget, ReasonCode, Revision,
 };
 
 use crate::subject::{Bed, run_own};
@@ -250,6 +250,37 @@ fn a_worker_without_a_port_has_a_name_as_well() {
             apply(bed, &worker, 1, formation).await;
             let addresses = healthy(bed, &worker, 1).await;
             assert_eq!(ask(gateway_of(addresses[0]), "worker", Rtype::A).addresses, addresses);
+        })
+    });
+}
+
+#[test]
+fn an_app_whose_network_cannot_be_made_says_why_and_starts_once_it_can() {
+    run_own(|bed| {
+        Box::pin(async move {
+            let web = key("shop", "web");
+            bed.embedded().adopt(Vec::new()).await.expect("adopts");
+            let aside = bed.book().with_extension("aside");
+            std::fs::rename(bed.book(), &aside).expect("the book of lots");
+            // Which cannot be written where a directory has its name.
+            std::fs::create_dir(bed.book()).expect("a directory");
+            apply(bed, &web, 1, bed.formation(Behaviour::Serves)).await;
+            let mut failed = Vec::new();
+            for _ in 0..bed.patience() {
+                failed = seen(bed, &web).await;
+                if failed.iter().filter(|one| one.state == InstanceState::Stopped).count() >= 2 {
+                    break;
+                }
+                bed.pass().await;
+            }
+            let reason = failed[0].reason.clone().expect("is told");
+            assert_eq!(reason.code, ReasonCode::StartFailed);
+            assert!(reason.text.contains("making the app's network: writing "), "{}", reason.text);
+            assert!(failed.iter().any(|one| one.restarts > 0), "the next attempt counts as one: {failed:#?}");
+            std::fs::remove_dir(bed.book()).expect("empty");
+            std::fs::rename(&aside, bed.book()).expect("as it was");
+            healthy(bed, &web, 1).await;
+            assert_eq!(bridges(bed).len(), 1);
         })
     });
 }

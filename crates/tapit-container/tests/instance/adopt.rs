@@ -146,6 +146,30 @@ async fn a_container_whose_monitors_are_killed_again_and_again_is_lost_and_nothi
 }
 
 #[tokio::test]
+async fn an_end_that_no_monitor_can_record_is_told_as_the_program_ended() {
+    let host = Host::new();
+    let instance = host.shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").await;
+    eventually("it is ready", || !instance.dir.log_tail(1).is_empty()).await;
+    let init = record(&instance.dir).init;
+    // In the place of the record while it is written; a monitor tries for seconds, like one on a full disk.
+    std::fs::create_dir(instance.dir.path().join("exit.json.new")).expect("a directory");
+    instance.running.signal(Signal::Stop).expect("signals");
+    eventually("the container is gone", || !runs(init)).await;
+    let dir = instance.dir.clone();
+    let killer = tokio::spawn(async move {
+        loop {
+            kill_monitor(&dir);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let outcome = tokio::time::timeout(PATIENCE, instance.running.wait_exit()).await.expect("is noticed");
+    killer.abort();
+    assert!(matches!(outcome, WaitOutcome::Exited(exit) if exit.code == Some(7)), "{outcome:?}");
+    instance.dir.remove().expect("removes");
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+}
+
+#[tokio::test]
 async fn a_container_whose_monitor_was_killed_while_no_server_ran_goes_on_with_another() {
     let host = Host::new();
     let Instance { dir, running, .. } = started(&host).await;

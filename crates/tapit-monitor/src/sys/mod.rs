@@ -31,6 +31,7 @@ impl Errno {
     pub const BUSY: Self = Self(16);
     pub const NOTDIR: Self = Self(20);
     pub const INVAL: Self = Self(22);
+    pub const NOSPC: Self = Self(28);
     pub const NAMETOOLONG: Self = Self(36);
     pub const LOOP: Self = Self(40);
 }

@@ -18,8 +18,8 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapit_model::{
-    Check, CpuMillis, Formation, InstanceId, InstanceKind, Lifecycle, MemoryMib, Moment, ProcessKey, Seconds, Size,
-    describe,
+    AppName, Check, CpuMillis, Formation, InstanceId, InstanceKind, Lifecycle, MemoryMib, Moment, ProcessKey, Seconds,
+    Size, describe,
 };
 use tapit_plan::host::StartOrder;
 use tokio::sync::oneshot;
@@ -129,7 +129,9 @@ pub fn tend(shared: &Arc<Shared>, now: Moment) -> Option<Moment> {
     if busy {
         pool.not_before = pool.not_before.max(now.plus_millis(CALM_MILLIS));
     }
-    let next = plan::next(&candidates, &shares, |key| pool.count(key))?;
+    // One that cannot have any must not keep the others from theirs.
+    let held = |key: &ProcessKey| if shared.apps.has_room(&key.app) { pool.count(key) } else { u32::MAX };
+    let next = plan::next(&candidates, &shares, held)?;
     if pool.is_moving() {
         // The end of that nudges.
         return None;
@@ -196,9 +198,11 @@ impl Pool {
         let (made, coming) = oneshot::channel();
         let (task, (key, serial)) = (Arc::clone(shared), place.clone());
         shared.tasks.spawn(async move {
-            match make(&task, (&key, serial), &formation, ip).await {
+            match make(&task, (&key, serial), (&formation, ip), &made).await {
                 // Where nobody waits for it any more it is dropped, and ends.
                 Ok(waiting) => drop(made.send(waiting)),
+                // It was being removed.
+                Err(_) if made.is_closed() => {}
                 Err(text) => {
                     drop(made);
                     tracing::warn!(process = %key, error = text, "making a spare");
@@ -215,8 +219,8 @@ impl Pool {
 async fn make(
     shared: &Arc<Shared>,
     (key, serial): (&ProcessKey, u64),
-    formation: &Formation,
-    ip: Ipv4Addr,
+    (formation, ip): (&Formation, Ipv4Addr),
+    made: &oneshot::Sender<Waiting>,
 ) -> Result<Waiting, String> {
     // The semaphore is never closed, so the permit always comes.
     let _permit = shared.launches.acquire().await;
@@ -232,7 +236,14 @@ async fn make(
     let image = shared.images.load(&formation.image.digest).await.map_err(|e| describe(&e))?;
     let order = order::order(shared, key, &order::Parts { start: &start, formation, image: &image, ip })?;
     let dir = shared.instance_dir(key, serial);
-    dir.create().map_err(|e| describe(&e))?;
+    {
+        // Whoever removes it has the pool as well: it finds the directory, or there will be none.
+        let _pool = shared.spares.pool();
+        if made.is_closed() {
+            return Err("it is not wanted any more".to_owned());
+        }
+        dir.create().map_err(|e| describe(&e))?;
+    }
     instance::make(&shared.exe, &dir, &order).await.map_err(|e| describe(&e))
 }
 
@@ -252,6 +263,16 @@ fn remove(shared: &Arc<Shared>, (key, serial): &Place, ip: Option<Ipv4Addr>) -> 
         shared.nudge();
     });
     leaving
+}
+
+/// Takes the address of one of an app's spares, for an instance that finds no other. It is free at once: a spare is attached
+/// to the network only when it starts, and one that starts is not held here any more.
+pub fn give_up(shared: &Arc<Shared>, app: &AppName) -> Option<Ipv4Addr> {
+    let mut pool = shared.spares.pool();
+    let mut its = pool.held.iter_mut().filter(|((key, _), spare)| key.app == *app && !spare.stage.is_leaving());
+    let (place, spare) = its.next_back()?;
+    spare.stage = Stage::Leaving(remove(shared, place, None));
+    Some(spare.ip)
 }
 
 /// Removes all of them and waits until they are gone. For when nobody tends or claims any more.

@@ -58,10 +58,26 @@ impl HostNet {
         (number <= NUMBER_MAX).then_some(number)
     }
 
-    /// Begins a change of the bridges. While it lasts no other server on this host chooses a subnet.
+    /// Begins to give an app its network. While it lasts no other server on this host chooses a subnet, so it is not for
+    /// anything else: what is removed takes no subnet from anybody, and takes the kernel ten times as long.
     pub fn begin(&self) -> Result<Change<'_>, NetError> {
         let lock = lock::hold()?;
         Ok(Change { net: self, rtnl: open()?, _lock: lock })
+    }
+
+    /// Removes the bridge of an app; what is still attached to it is cut off.
+    pub fn dissolve(&self, net: &AppNet) -> Result<(), NetError> {
+        let mut rtnl = open()?;
+        match find_bridge(&mut rtnl, &net.bridge)? {
+            Some(link) => delete(&mut rtnl, &link),
+            None => Ok(()),
+        }
+    }
+
+    /// The numbers of all bridges of this server that are there.
+    pub fn numbers(&self) -> Result<Vec<u32>, NetError> {
+        let bridges = list(&mut open()?)?.into_iter().filter(|link| link.kind == Kind::Bridge);
+        Ok(bridges.filter_map(|link| self.number_of(&link.name)).collect())
     }
 
     /// Puts the rules in force, for these networks and no others of this server. The bridge of an older server, which all
@@ -100,7 +116,6 @@ impl HostNet {
     /// Removes everything: instances' interfaces, the bridges, the rules. What is gone already is no error. Forwarding
     /// stays on, because others may have come to need it.
     pub fn remove(&self) -> Result<(), NetError> {
-        let _lock = lock::hold()?;
         let mut rtnl = open()?;
         for veth in veths_with(&mut rtnl, &self.tag)? {
             delete_link_with(&mut rtnl, &veth)?;
@@ -148,7 +163,7 @@ impl AppNet {
     }
 }
 
-/// A change of a server's bridges, under the lock that servers share.
+/// The making of an app's network, under the lock that servers share.
 pub struct Change<'a> {
     net: &'a HostNet,
     rtnl: Rtnl,
@@ -160,7 +175,7 @@ impl Change<'_> {
     /// it meanwhile; otherwise a free one.
     pub fn choose(&mut self, number: u32, remembered: Option<Subnet>) -> Result<Subnet, NetError> {
         let nowhere = Subnet::around(Ipv4Addr::UNSPECIFIED, 32);
-        let bridge = self.bridge(&self.net.app(number, nowhere).bridge)?.map(|link| link.index);
+        let bridge = find_bridge(&mut self.rtnl, &self.net.app(number, nowhere).bridge)?.map(|link| link.index);
         let addresses = addresses(&mut self.rtnl)?;
         let routes = links::routes(&mut self.rtnl).map_err(|source| NetError::List { what: "routes", source })?;
         let own = addresses.iter().filter(|assigned| Some(assigned.link) == bridge).map(|assigned| assigned.subnet);
@@ -172,7 +187,7 @@ impl Change<'_> {
 
     /// Makes the bridge be there, with the gateway's address and no other, and leaves alone what is right already.
     pub fn establish(&mut self, net: &AppNet) -> Result<(), NetError> {
-        let found = self.bridge(&net.bridge)?;
+        let found = find_bridge(&mut self.rtnl, &net.bridge)?;
         let made = found.is_none();
         let result = self.set_up(net, found);
         if result.is_err() && made {
@@ -180,30 +195,6 @@ impl Change<'_> {
             let _ = delete_link_with(&mut self.rtnl, &net.bridge);
         }
         result
-    }
-
-    /// Removes the bridge of an app; what is still attached to it is cut off.
-    pub fn dissolve(&mut self, net: &AppNet) -> Result<(), NetError> {
-        match self.bridge(&net.bridge)? {
-            Some(link) => delete(&mut self.rtnl, &link),
-            None => Ok(()),
-        }
-    }
-
-    /// The numbers of all bridges of this server that are there.
-    pub fn numbers(&mut self) -> Result<Vec<u32>, NetError> {
-        let bridges = list(&mut self.rtnl)?.into_iter().filter(|link| link.kind == Kind::Bridge);
-        Ok(bridges.filter_map(|link| self.net.number_of(&link.name)).collect())
-    }
-
-    /// `None` where nothing has the name.
-    fn bridge(&mut self, name: &str) -> Result<Option<Link>, NetError> {
-        let found =
-            links::find(&mut self.rtnl, name).map_err(|source| NetError::Find { link: name.to_owned(), source })?;
-        match found {
-            Some(link) if link.kind != Kind::Bridge => Err(NetError::NotABridge { link: name.to_owned() }),
-            found => Ok(found),
-        }
     }
 
     fn set_up(&mut self, net: &AppNet, found: Option<Link>) -> Result<(), NetError> {
@@ -312,6 +303,15 @@ pub(super) fn find(rtnl: &mut Rtnl, name: &str) -> Result<Link, NetError> {
     links::find(rtnl, name)
         .map_err(|source| NetError::Find { link: name.to_owned(), source })?
         .ok_or_else(|| NetError::Missing { link: name.to_owned() })
+}
+
+/// `None` where nothing has the name.
+fn find_bridge(rtnl: &mut Rtnl, name: &str) -> Result<Option<Link>, NetError> {
+    let found = links::find(rtnl, name).map_err(|source| NetError::Find { link: name.to_owned(), source })?;
+    match found {
+        Some(link) if link.kind != Kind::Bridge => Err(NetError::NotABridge { link: name.to_owned() }),
+        found => Ok(found),
+    }
 }
 
 fn veths_with(rtnl: &mut Rtnl, tag: &str) -> Result<Vec<String>, NetError> {

@@ -56,6 +56,12 @@ impl AddressPool {
         self.taken.remove(&address);
     }
 
+    /// Whether there is one more to hand out.
+    pub fn has_room(&self) -> bool {
+        let (first, end) = self.span();
+        self.taken.len() < (end - first) as usize
+    }
+
     /// Nobody has one.
     pub fn is_empty(&self) -> bool {
         self.taken.is_empty()
@@ -87,9 +93,10 @@ mod tests {
     #[test]
     fn base_gateway_and_broadcast_are_never_handed_out() {
         let mut pool = pool("10.64.0.0/29");
+        assert!(pool.has_room());
         let all: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
         assert_eq!(all, [ip(2), ip(3), ip(4), ip(5), ip(6)]);
-        assert_eq!(pool.take(), None);
+        assert_eq!((pool.take(), pool.has_room()), (None, false));
     }
 
     #[test]

@@ -123,10 +123,8 @@ fn a_thousand_apps_come_and_go_and_leave_nothing() {
     assert!(last.call(near, first.answer_once(), BRIEF).is_err());
     host.run(move || {
         let host = HostNet::new("000026").expect("a tag");
-        let mut change = host.begin().expect("the lock");
-        nets.iter().try_for_each(|net| change.dissolve(net)).expect("gone");
-        assert!(change.numbers().expect("a list").is_empty());
-        drop(change);
+        nets.iter().try_for_each(|net| host.dissolve(net)).expect("gone");
+        assert!(host.numbers().expect("a list").is_empty());
         host.enforce(&[]).expect("no apps");
         host.remove().expect("removed");
     });

@@ -38,6 +38,7 @@ fn bridge() -> Result<String, NetError> {
     let mut change = net.begin()?;
     let app = net.app(0, change.choose(0, None)?);
     change.establish(&app)?;
+    drop(change);
     net.enforce(std::slice::from_ref(&app))?;
     Ok(app.bridge)
 }
