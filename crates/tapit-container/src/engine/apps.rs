@@ -193,13 +193,27 @@ impl Apps {
     }
 
     fn enforce(&self) -> Result<(), net::NetError> {
-        let nets: Vec<_> = self.held().values().map(|held| held.net.clone()).collect();
-        self.net.enforce(&nets)?;
+        self.net.enforce(&self.nets())?;
+        self.pass_docker();
+        Ok(())
+    }
+
+    /// Tells the rules that are in force of the present networks.
+    fn renew(&self) -> Result<(), net::NetError> {
+        self.net.renew(&self.nets())?;
+        self.pass_docker();
+        Ok(())
+    }
+
+    fn nets(&self) -> Vec<AppNet> {
+        self.held().values().map(|held| held.net.clone()).collect()
+    }
+
+    /// Nothing fails for it that would not fail without Docker.
+    fn pass_docker(&self) {
         if let Err(error) = self.net.pass_docker() {
-            // Nothing fails for it that would not fail without Docker.
             tracing::warn!(error = describe(&error), "letting instances pass Docker's firewall");
         }
-        Ok(())
     }
 
     fn write(&self) -> Result<(), String> {
@@ -228,7 +242,7 @@ impl Apps {
         drop(change);
         // Not while other servers wait for their turn, since the disk may be slow.
         self.write()?;
-        self.enforce().map_err(|e| describe(&e))
+        self.renew().map_err(|e| describe(&e))
     }
 
     /// Takes out of the map what nobody has an address of. Of the others the start of an instance may be under way.
@@ -248,7 +262,7 @@ impl Apps {
             return Err(describe(&error));
         }
         self.write()?;
-        self.enforce().map_err(|e| describe(&e))
+        self.renew().map_err(|e| describe(&e))
     }
 
     /// Everything of this server on the host.
@@ -346,9 +360,16 @@ async fn sweep(shared: &Arc<Shared>) {
 
 async fn look_again(shared: &Arc<Shared>) {
     let task = Arc::clone(shared);
-    let passed = tokio::task::spawn_blocking(move || task.apps.net.pass_docker()).await;
-    if let Ok(Err(error)) = passed {
-        tracing::warn!(error = describe(&error), "letting instances pass Docker's firewall");
+    // Whoever flushes the host's rules flushes ours too, and with them what keeps apps apart.
+    let building = shared.apps.building.lock().await;
+    let enforced = tokio::task::spawn_blocking(move || {
+        let removed = task.apps.removed();
+        if *removed { Ok(()) } else { task.apps.renew() }
+    })
+    .await;
+    drop(building);
+    if let Ok(Err(error)) = enforced {
+        tracing::warn!(error = describe(&error), "putting the firewall rules of the apps in force");
     }
     let unheard: Vec<_> = {
         let held = shared.apps.held();

@@ -84,6 +84,28 @@ impl HostNet {
     /// apps shared, counts as a network as long as it is there.
     pub fn enforce(&self, nets: &[AppNet]) -> Result<(), NetError> {
         switch_on_forwarding()?;
+        let policy = self.policy(nets)?;
+        let table = self.table();
+        let failed = |source| NetError::InstallTable { table: table.clone(), source };
+        nft::commit(&rules::install(&table, &policy)).map_err(failed)?;
+        match nft::commit(&rules::install_ipv6(&table, &policy)) {
+            Err(error) if !rules::is_unsupported(&error) => Err(failed(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The same for rules that are in force already, of which only the networks change. Where they are gone, all of it is
+    /// put in force.
+    pub fn renew(&self, nets: &[AppNet]) -> Result<(), NetError> {
+        let table = self.table();
+        match nft::commit(&rules::renew(&table, &self.policy(nets)?)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => self.enforce(nets),
+            Err(source) => Err(NetError::InstallTable { table, source }),
+        }
+    }
+
+    fn policy(&self, nets: &[AppNet]) -> Result<Policy, NetError> {
         let mut rtnl = open()?;
         let links = list(&mut rtnl)?;
         let mut policy = Policy {
@@ -97,13 +119,7 @@ impl HostNet {
             policy.bridges.extend(subnets.map(|subnet| (old.clone(), subnet)));
             policy.prefixes.push(old);
         }
-        let table = self.table();
-        let failed = |source| NetError::InstallTable { table: table.clone(), source };
-        nft::commit(&rules::install(&table, &policy)).map_err(failed)?;
-        match nft::commit(&rules::install_ipv6(&table, &policy)) {
-            Err(error) if !rules::is_unsupported(&error) => Err(failed(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        Ok(policy)
     }
 
     /// Lets this server's packets pass Docker's firewall, where there is one.

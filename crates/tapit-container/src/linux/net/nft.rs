@@ -52,6 +52,11 @@ pub enum Step {
         table: Table,
         set: Set,
     },
+    /// Takes all elements out.
+    EmptySet {
+        table: Table,
+        set: Set,
+    },
     /// At most `ELEMENTS_MAX` of them.
     AddElements {
         table: Table,
@@ -130,6 +135,7 @@ const NEW_RULE: u16 = 6;
 const DELETE_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENTS: u16 = 12;
+const DELETE_ELEMENTS: u16 = 14;
 /// The family and version that precede the attributes.
 pub const GENERAL_LEN: usize = 4;
 
@@ -183,6 +189,11 @@ fn encode(step: &Step, sequence: u32) -> Vec<u8> {
                 .number(SET_KEY_LEN, set.key_len)
                 .number(SET_ID, set.id);
             (table, NEW_SET, NLM_F_CREATE, attrs)
+        }
+        Step::EmptySet { table, set } => {
+            // Which ones is not said, so all.
+            let attrs = Attrs::new().text(ELEMENTS_TABLE, &table.name).text(ELEMENTS_SET, set.name);
+            (table, DELETE_ELEMENTS, 0, attrs)
         }
         Step::AddElements { table, set, keys } => {
             let element = |key: &Vec<u8>| Attrs::new().nest(ELEMENT_KEY, Attrs::new().bytes(DATA_VALUE, key));

@@ -1,7 +1,8 @@
 //! The nftables tables of a server: what they say, and that they are there or gone.
 //!
-//! A table is replaced as a whole in one transaction, never compared: no packet sees a gap, connections keep their state,
-//! and what somebody emptied by hand is right again after the next change. There are as many rules for a thousand apps as
+//! A table is put in force as a whole in one transaction, never compared: no packet sees a gap and connections keep their
+//! state. A change of apps fills its sets anew; where the table is gone, somebody has flushed the host's rules, and it is
+//! put in force again. There are as many rules for a thousand apps as
 //! for one: what differs from app to app lies in two sets, `lots` (bridge and block of addresses) and `blocks`.
 //!
 //! ```text
@@ -63,14 +64,7 @@ pub fn install(name: &str, policy: &Policy) -> Vec<Step> {
         Step::AddSet { table: table(), set: LOTS },
         Step::AddSet { table: table(), set: BLOCKS },
     ]);
-    let blocks: Vec<_> =
-        policy.bridges.iter().flat_map(|(name, net)| parts(net).map(move |base| (name, base))).collect();
-    for some in blocks.chunks(ELEMENTS_MAX) {
-        let lots = some.iter().map(|(name, base)| [&padded(name)[..], &base.octets()].concat()).collect();
-        let bases = some.iter().map(|(_, base)| base.octets().to_vec()).collect();
-        steps.push(Step::AddElements { table: table(), set: LOTS, keys: lots });
-        steps.push(Step::AddElements { table: table(), set: BLOCKS, keys: bases });
-    }
+    steps.extend(elements(name, policy));
     steps.push(Step::AddChain { table: table(), chain: PREROUTING });
     for prefix in &policy.prefixes {
         let ours = || Expressions::new().interface_begins(Side::In, prefix);
@@ -96,6 +90,29 @@ pub fn install(name: &str, policy: &Policy) -> Vec<Step> {
     let outward = Expressions::new().block(Field::Source, BLOCKS).then(Verdict::Masquerade);
     steps.push(rule(POSTROUTING, outward));
     steps
+}
+
+/// The steps that tell a table which is there of other apps. Replacing a table takes the kernel some 20 ms, for it takes its
+/// hooks off and waits until no packet is in them; filling a set takes none of that.
+pub fn renew(name: &str, policy: &Policy) -> Vec<Step> {
+    let mut steps =
+        vec![Step::EmptySet { table: ipv4(name), set: LOTS }, Step::EmptySet { table: ipv4(name), set: BLOCKS }];
+    steps.extend(elements(name, policy));
+    steps
+}
+
+fn elements(name: &str, policy: &Policy) -> Vec<Step> {
+    let blocks: Vec<_> =
+        policy.bridges.iter().flat_map(|(name, net)| parts(net).map(move |base| (name, base))).collect();
+    let add = |some: &[(&String, Ipv4Addr)]| {
+        let lots = some.iter().map(|(name, base)| [&padded(name)[..], &base.octets()].concat()).collect();
+        let bases = some.iter().map(|(_, base)| base.octets().to_vec()).collect();
+        [
+            Step::AddElements { table: ipv4(name), set: LOTS, keys: lots },
+            Step::AddElements { table: ipv4(name), set: BLOCKS, keys: bases },
+        ]
+    };
+    blocks.chunks(ELEMENTS_MAX).flat_map(add).collect()
 }
 
 /// The same for IPv6, of which instances have link-local addresses alone: none of their packets gets to the host or

@@ -51,11 +51,13 @@ impl Machine {
         self.run(move || ensure(tag, 0, remembered).and_then(|net| enforce(&[&net]).map(|()| net)))
     }
 
-    /// Networks for so many apps of a server.
+    /// Networks for so many apps of a server. The rules, made for the first, learn of the others.
     pub fn apps(&self, tag: &'static str, count: u32) -> Vec<AppNet> {
         let made = self.run(move || {
-            let nets: Result<Vec<_>, _> = (0..count).map(|number| ensure(tag, number, None)).collect();
-            nets.and_then(|nets| enforce(&nets.iter().collect::<Vec<_>>()).map(|()| nets))
+            let host = HostNet::new(tag)?;
+            let nets: Vec<_> = (0..count).map(|number| ensure(tag, number, None)).collect::<Result<_, _>>()?;
+            host.enforce(&nets[..1])?;
+            host.renew(&nets).map(|()| nets)
         });
         made.expect("networks")
     }

@@ -51,6 +51,10 @@ fn instances_of_an_app_reach_one_another_and_no_other_app() {
     // Without the rules they would.
     host.run(|| nft::commit(&rules::remove(rules::ipv4("tapit-000020")))).expect("no table");
     assert!(one.call(far, stranger.answer_once(), PATIENT).is_ok());
+
+    // Whoever flushed them does not keep them away for long.
+    host.run(move || HostNet::new("000020").and_then(|host| host.renew(&nets))).expect("rules");
+    assert!(one.call(far, stranger.answer_once(), BRIEF).is_err());
 }
 
 #[test]
