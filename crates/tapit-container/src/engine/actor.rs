@@ -10,9 +10,10 @@ use super::execute;
 use super::shared::Shared;
 use super::spares;
 
-/// Planning is cheap but not free: after each round the loop rests for as long as the round took, so that a storm of
-/// wake-ups (a thousand crash loops) never takes more than half of a cpu. A wake-up after that is answered at once.
+/// Planning is cheap but not free: after each round the loop rests for three times as long as the round took, so that
+/// a storm of wake-ups (a thousand crash loops) never takes more than a quarter of a cpu. A wake-up after that is answered at once.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const REST: u32 = 3;
 
 /// Without any wake-up the engine looks again after this long.
 const IDLE: Duration = Duration::from_secs(30);
@@ -30,7 +31,7 @@ pub async fn run(shared: Arc<Shared>) {
         }
         let spares_again = spares::tend(&shared, clock::moment());
         let look_again = look_again.into_iter().chain(spares_again).min();
-        let rested = Instant::now() + began.elapsed().min(LONGEST_PAUSE);
+        let rested = Instant::now() + (began.elapsed() * REST).min(LONGEST_PAUSE);
         let wait = look_again.map_or(IDLE, |at| Duration::from_millis(at.since(clock::moment())).min(IDLE));
         tokio::select! {
             () = shared.woken() => {}

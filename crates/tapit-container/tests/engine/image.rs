@@ -8,16 +8,21 @@ use tar::{Builder, EntryType, Header};
 pub const NAME: &str = "busybox:test";
 
 const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: [&str; 10] = ["cat", "dd", "echo", "httpd", "nc", "sh", "sleep", "true", "wget", "yes"];
+const APPLETS: [&str; 11] = ["cat", "dd", "echo", "httpd", "nc", "readlink", "sh", "sleep", "true", "wget", "yes"];
 
 pub fn write_archive(path: &Path) {
+    write_archive_for(path, NAME, "");
+}
+
+/// The same image by another name, for a user as images name theirs.
+pub fn write_archive_for(path: &Path, name: &str, user: &str) {
     let layer = layer();
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let config = format!(
-        r#"{{"os":"linux","architecture":"{architecture}","config":{{"Cmd":["/bin/sh"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{}"]}}}}"#,
+        r#"{{"os":"linux","architecture":"{architecture}","config":{{"Cmd":["/bin/sh"],"User":"{user}"}},"rootfs":{{"type":"layers","diff_ids":["sha256:{}"]}}}}"#,
         hex(&layer)
     );
-    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["{NAME}"],"Layers":["layer.tar"]}}]"#);
+    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["{name}"],"Layers":["layer.tar"]}}]"#);
     let mut archive = Builder::new(Vec::new());
     for (name, content) in
         [("config.json", config.as_bytes()), ("layer.tar", &layer), ("manifest.json", manifest.as_bytes())]

@@ -2,6 +2,7 @@
 //!
 //! Root and Debian's busybox-static are needed.
 
+mod exec;
 mod image;
 mod network;
 mod own;

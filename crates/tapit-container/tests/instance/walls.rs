@@ -262,6 +262,29 @@ fn set_attribute(path: &Path, value: &[u8]) {
 }
 
 #[tokio::test]
+async fn root_inside_can_neither_look_into_process_1_nor_reach_its_files() {
+    let host = Host::new();
+    // Says only what succeeds. The file that tells how the program ended is one of its descriptors.
+    let script = "readlink /proc/1/exe /proc/1/cwd /proc/1/root && echo link
+        for name in mem environ auxv maps exe root/bin/busybox; do head -c 1 < /proc/1/$name > /dev/null && echo $name; done
+        for number in $(seq 0 30); do
+            readlink /proc/1/fd/$number && echo link of $number
+            (echo x > /proc/1/fd/$number) && echo written to $number
+        done
+        readlink /proc/$$/exe > /dev/null && echo itself
+        exit 7";
+    for ids in [Some(IDS), None] {
+        let (dir, mut order) = host.order(&["sh", "-c", &format!("exec 2> /dev/null; {script}")]);
+        order.ids = ids;
+        let instance = host.start(dir, order).await;
+        let exit = instance.exit().await;
+        // It can look into its own shell, so the rest does not fail for want of a program or of `/proc`.
+        assert_eq!(instance.texts(), ["itself"], "{ids:?}");
+        assert_eq!((exit.code, exit.signal), (Some(7), None));
+    }
+}
+
+#[tokio::test]
 async fn programs_of_another_abi_are_ended() {
     if cfg!(not(target_arch = "x86_64")) {
         return;

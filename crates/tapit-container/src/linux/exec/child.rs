@@ -8,14 +8,12 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{dup2, pipe2, setsid};
+use tapit_monitor::search::{self, Verdict};
 
 use super::ExecError;
 use crate::linux::pidfd::PidFd;
 use crate::linux::seccomp::Filter;
 
-/// As shells report a program that is not there, and one that cannot be run.
-const NOT_FOUND: c_int = 127;
-const NOT_RUNNABLE: c_int = 126;
 const LAST_SIGNAL: c_int = 64;
 
 /// What to execute, ready for the kernel.
@@ -42,9 +40,8 @@ fn candidates(name: &str, path: &str) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
-    // An empty entry means the working directory, as for every shell.
-    let directories = path.split(':').map(|directory| if directory.is_empty() { "." } else { directory });
-    directories.map(|directory| format!("{directory}/{name}")).collect()
+    let directories = search::directories(name.as_bytes(), path.as_bytes());
+    directories.map(|directory| format!("{}/{name}", String::from_utf8_lossy(directory))).collect()
 }
 
 pub enum Streams {
@@ -98,7 +95,7 @@ fn become_command(start: &Start, trouble: OwnedFd) -> ! {
     // The helper reads it; should that be gone, nobody needs to know.
     let _ = File::from(trouble).write_all(text.as_bytes());
     // SAFETY: ends this process without running anything of its parent's.
-    unsafe { libc::_exit(NOT_RUNNABLE) }
+    unsafe { libc::_exit(search::NOT_RUNNABLE) }
 }
 
 /// Everything but the execution. On failure, `errno` belongs to the act that is answered.
@@ -161,28 +158,18 @@ fn execute(program: &Program) -> ! {
         texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (argv, environment) = (pointers(&program.argv), pointers(&program.environment));
-    let (mut status, mut failure) = (NOT_FOUND, Errno::ENOENT);
+    let mut verdict = Verdict::NOTHING_FOUND;
     for candidate in &program.candidates {
         // SAFETY: the pointers are to `CString`s that live here, in arrays that end with null.
         unsafe { libc::execve(candidate.as_ptr(), argv.as_ptr(), environment.as_ptr()) };
-        let errno = Errno::last();
-        // The first one that is there but cannot be run is worth more to know than that others are missing.
-        if status == NOT_FOUND && errno != Errno::ENOENT && errno != Errno::ENOTDIR {
-            (status, failure) = (NOT_RUNNABLE, errno);
-        }
+        verdict = verdict.after(tapit_monitor::sys::Errno(Errno::last_raw()));
     }
-    let name = program.argv.first().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let meaning = match failure {
-        Errno::ENOENT => "there is no such program in the instance",
-        Errno::EACCES => "it is not executable for this user",
-        Errno::ENOEXEC => "it is not a program for this machine",
-        other => other.desc(),
-    };
-    let text = format!("tapit: cannot run {name}: {meaning}\n");
+    let name = program.argv.first().map(|name| name.to_bytes()).unwrap_or_default();
+    let text = [b"tapit: cannot run ", name, verdict.meaning()].concat();
     // SAFETY: writes memory that lives here; ends this process without running anything of its parent's.
     unsafe {
         libc::write(2, text.as_ptr().cast(), text.len());
-        libc::_exit(status)
+        libc::_exit(verdict.status)
     }
 }
 

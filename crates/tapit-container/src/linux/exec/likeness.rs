@@ -26,7 +26,7 @@ const NAMESPACES: [(&str, CloneFlags); 7] = [
 ];
 
 /// All that Linux has (`RLIM_NLIMITS`).
-const LIMITS: u32 = 16;
+const LIMITS: usize = 16;
 /// Capabilities are numbered below this.
 const CAPABILITIES: u64 = 64;
 
@@ -54,12 +54,13 @@ impl Likeness {
     pub fn of(pid: i32, ids: Option<IdRange>) -> Result<Self, ExecError> {
         let look = |what: &'static str| move |source: io::Error| ExecError::Look { what, source };
         let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(look("its status"))?;
+        let table = fs::read_to_string(format!("/proc/{pid}/limits")).map_err(look("its limits"))?;
         let identity = identity(&status, ids).ok_or(ExecError::Unknown("user"))?;
         Ok(Self {
             namespaces: foreign_namespaces(pid).map_err(look("its namespaces"))?,
             identity,
             capabilities: capabilities(&status).ok_or(ExecError::Unknown("capabilities"))?,
-            limits: limits(pid).map_err(|source| look("its limits")(source.into()))?,
+            limits: limits(&table).ok_or(ExecError::Unknown("limits"))?,
             oom_score_adj: fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).map_err(look("its OOM score"))?,
         })
     }
@@ -144,14 +145,19 @@ fn capabilities(status: &str) -> Option<Capabilities> {
     })
 }
 
-fn limits(pid: i32) -> Result<Vec<(u32, libc::rlimit)>, Errno> {
-    let read = |resource: u32| {
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: without a new limit the call only fills in the old one, which lives here.
-        Errno::result(unsafe { libc::prlimit(pid, resource, std::ptr::null(), &mut limit) })?;
-        Ok((resource, limit))
+/// From the table of `/proc/PID/limits`, which has a line for each in the order of their numbers. Anybody may read it, where
+/// asking the kernel for another user's limits takes CAP_SYS_RESOURCE.
+fn limits(table: &str) -> Option<Vec<(u32, libc::rlimit)>> {
+    /// As wide as the kernel makes the column of names.
+    const NAMES: usize = 26;
+    let value = |text: &str| if text == "unlimited" { Some(libc::RLIM_INFINITY) } else { text.parse().ok() };
+    let limit = |line: &str| {
+        let mut values = line.get(NAMES..)?.split_ascii_whitespace().map(value);
+        Some(libc::rlimit { rlim_cur: values.next()??, rlim_max: values.next()?? })
     };
-    (0..LIMITS).map(read).collect()
+    let all: Vec<_> =
+        (0..).zip(table.lines().skip(1)).map(|(nth, line)| Some((nth, limit(line)?))).collect::<Option<_>>()?;
+    (all.len() == LIMITS).then_some(all)
 }
 
 fn prctl(option: i32, value: u64, more: u64) -> Result<(), Errno> {
@@ -236,6 +242,20 @@ mod tests {
             Capabilities { inheritable: 0, permitted: 0x400, effective: 0xc1, bounding: 0x1ff_ffff_ffff, ambient: 0 };
         assert_eq!(read, expected);
         assert_eq!(capabilities("CapInh:\t0\n"), None);
+    }
+
+    #[test]
+    fn limits_are_read_as_the_kernel_answers_them() {
+        let table = fs::read_to_string("/proc/self/limits").expect("is readable");
+        let read = limits(&table).expect("is a table");
+        for (resource, limit) in read {
+            let mut known = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: the call fills in a limit, which lives here.
+            Errno::result(unsafe { libc::getrlimit(resource, &mut known) }).expect("is a limit");
+            assert_eq!((limit.rlim_cur, limit.rlim_max), (known.rlim_cur, known.rlim_max), "{resource}");
+        }
+        let (shorter, _) = table.trim_end().rsplit_once('\n').expect("has lines");
+        assert!(limits(shorter).is_none() && limits("").is_none() && limits("x\n\n").is_none());
     }
 
     #[test]
