@@ -8,7 +8,7 @@ use super::{Bench, BenchError, IDLE_IMAGE, table};
 
 const COUNTS: [usize; 2] = [200, 500];
 const PATIENCE: Duration = Duration::from_secs(180);
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub fn run(bench: &Bench) -> Result<(), BenchError> {

@@ -84,7 +84,10 @@ impl Objects {
         Self {
             interfaces: named.count(),
             cgroups: directories(Path::new("/sys/fs/cgroup"), 4, &|path| path.to_string_lossy().contains(tag)),
-            directories: directories(&data.join("instances"), 3, &|_| true),
+            // Those of instances are named by a number; those above them stay, with the number that was given out last.
+            directories: directories(&data.join("instances"), 2, &|path| {
+                path.file_name().is_some_and(|name| name.to_string_lossy().parse::<u64>().is_ok())
+            }),
             mounts: mounts.lines().filter(|line| line.contains(&words)).count(),
             processes: ours.len(),
             namespaces: spaces.len(),
