@@ -323,7 +323,7 @@ fn listen(shared: &Arc<Shared>, app: &AppName) {
     held.stage = Stage::Ready { names };
 }
 
-/// Takes networks back that nobody uses any more, and keeps the way open past the firewall of others.
+/// Takes back what nobody uses any more, and keeps the way open past the firewall of others.
 pub async fn tend(shared: Arc<Shared>) {
     loop {
         tokio::select! {
@@ -345,17 +345,20 @@ async fn sweep(shared: &Arc<Shared>) {
         }
         shared.apps.take_unused(&state.processes.keys().map(|key| &key.app).collect())
     };
-    if unused.is_empty() {
-        return;
-    }
     let task = Arc::clone(shared);
-    let dissolved = tokio::task::spawn_blocking(move || task.apps.dissolve(unused)).await;
+    let dissolved = tokio::task::spawn_blocking(move || {
+        if !unused.is_empty() {
+            task.apps.dissolve(unused)?;
+        }
+        task.retire_serials().map_err(|error| format!("the directories of deleted processes: {error}"))
+    })
+    .await;
     let error = match dissolved {
         Ok(Ok(())) => return,
         Ok(Err(text)) => text,
         Err(error) => error.to_string(),
     };
-    tracing::warn!(error, "removing networks that no app uses any more");
+    tracing::warn!(error, "removing what no app uses any more");
 }
 
 async fn look_again(shared: &Arc<Shared>) {

@@ -1,6 +1,7 @@
 //! What the parts of the engine share: the state behind its lock, the host's resources, and the wake-ups.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tapit_engine::Traffic;
@@ -101,6 +102,19 @@ impl Shared {
     /// deleted.
     pub fn remember_serial(&self, key: &ProcessKey, serial: u64) -> std::io::Result<()> {
         self.serials.remember(&self.process_dir(key), serial)
+    }
+
+    /// Leaves nothing but their serials of processes that are not known any more.
+    pub fn retire_serials(&self) -> std::io::Result<()> {
+        let known: BTreeSet<_> = self.state().processes.keys().map(|key| self.process_dir(key)).collect();
+        let directories = |path: &Path| -> std::io::Result<Vec<PathBuf>> {
+            Ok(std::fs::read_dir(path)?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
+        };
+        for app in directories(&self.dir)? {
+            let gone = directories(&app)?.into_iter().filter(|process| !known.contains(process));
+            gone.into_iter().try_for_each(|process| self.serials.retire(&process))?;
+        }
+        Ok(())
     }
 
     /// Something changed here: plan again, and tell whoever watches.
