@@ -19,7 +19,7 @@ check "the server gets ready" eventually ready
 check "an image is imported" tapit import image /vm/images.tar
 check "an app is created and healthy" tapit create app shop image=web:v1 memory=64M cpu=0.25 --wait
 check "the router answers" eventually serves
-web=$(basename "$(leaf 'shop.*')")
+web=shop.default.1
 check "memory.max is what was asked for" same "$(value "$web" memory.max)" 67108864
 check "there is no swap" same "$(value "$web" memory.swap.max 2>/dev/null || echo 0)" 0
 check "cpu.max is a quarter" same "$(value "$web" cpu.max)" "25000 100000"
