@@ -3,6 +3,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A helper that a killed server was just about to run holds the lock until it does.
+const LAST_HELPER: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -31,12 +36,18 @@ impl DataDirLock {
         let io = |source| LockError::Io { path: path.clone(), source };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { dir: dir.to_owned(), pid: holder(&mut file) });
+        let deadline = Instant::now() + LAST_HELPER;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(io(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            let pid = holder(&mut file);
+            if pid.is_none_or(is_alive) || Instant::now() >= deadline {
+                return Err(LockError::Held { dir: dir.to_owned(), pid });
+            }
+            std::thread::sleep(PAUSE);
         }
         file.set_len(0).map_err(io)?;
         file.rewind().map_err(io)?;
@@ -47,8 +58,14 @@ impl DataDirLock {
 
 fn holder(file: &mut File) -> Option<i32> {
     let mut text = String::new();
+    file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+/// One that has ended, and that nobody has waited for yet, runs no program any more.
+fn is_alive(pid: i32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 #[cfg(test)]
@@ -65,5 +82,20 @@ mod tests {
         }
         drop(first);
         DataDirLock::take(dir.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_lock_that_a_dead_servers_helper_still_holds_is_waited_for() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let first = DataDirLock::take(dir.path()).expect("free");
+        let mut dead = std::process::Command::new("true").spawn().expect("runs");
+        dead.wait().expect("ends");
+        std::fs::write(dir.path().join("lock"), dead.id().to_string()).expect("writes");
+        let second = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| DataDirLock::take(dir.path()));
+            drop(first);
+            waiting.join().expect("no panic")
+        });
+        second.expect("free in time");
     }
 }

@@ -44,8 +44,9 @@ const MODULES: [&str; 13] = [
 const TESTS: [&str; 2] = ["instance", "engine"];
 
 const BOOT: &str = include_str!("guest/boot.sh");
-const SCRIPTS: [(&str, &str); 7] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("init.sh", include_str!("guest/init.sh")),
+    ("rustc.sh", include_str!("guest/rustc.sh")),
     ("tests.sh", include_str!("guest/tests.sh")),
     ("plain.sh", include_str!("guest/plain.sh")),
     ("delegated.sh", include_str!("guest/delegated.sh")),
@@ -188,6 +189,8 @@ fn payload(root: &Path, directory: &Path) -> Result<PathBuf, VmError> {
         strip(&tests, &tree.join(name))?;
     }
     write(&tree.join("tests"), &TESTS.join("\n"))?;
+    let probe = image::web_program(&root.join("examples/probe/main.rs"), &root.join("target"));
+    copy(&probe.map_err(|source| VmError::Image { source })?, &tree.join("probe"))?;
     for (name, text) in SCRIPTS {
         write(&tree.join(name), text)?;
     }
