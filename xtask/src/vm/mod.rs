@@ -42,7 +42,7 @@ pub struct Scene {
 }
 
 const SCENES: [Scene; 4] = [
-    Scene { name: "tests", init: "/vm/init.sh", seconds: 900 },
+    Scene { name: "tests", init: "/vm/init.sh", seconds: 1500 },
     Scene { name: "plain", init: "/vm/init.sh", seconds: 300 },
     Scene { name: "delegated", init: "/vm/init.sh", seconds: 300 },
     Scene { name: "systemd", init: "/lib/systemd/systemd", seconds: 480 },
