@@ -87,7 +87,9 @@ impl Home {
         let load = format!("{podman} load --quiet --input {}", self.archive().display());
         match succeed(Command::new("bash").args(["-c", &load])) {
             Ok(_) => {
-                let line = format!("{podman} run --rm --network none --ulimit nofile=1024:1024 {CLOCK_IMAGE}");
+                let line = format!(
+                    "{podman} run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 {CLOCK_IMAGE}"
+                );
                 subjects.extend(Subject::shell("podman run, network none", "podman", &line)?);
             }
             Err(error) => println!("podman is left out: {error}"),
