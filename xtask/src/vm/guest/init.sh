@@ -1,7 +1,7 @@
 #!/bin/bash
 # Process 1 of the scenes without systemd: mounts what programs expect, runs the scene, switches the machine off.
 set -euo pipefail
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
