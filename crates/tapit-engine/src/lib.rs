@@ -10,6 +10,7 @@ mod exec;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod logs;
+mod rest;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use tapit_model::{
 pub use error::{EngineError, ImageFault};
 pub use exec::{EXEC_QUEUE, ExecInput, ExecOutput, ExecRequest, ExecSession, Terminal};
 pub use logs::{LogPart, LogPosition, LogReading};
+pub use rest::rest_after;
 
 /// What became of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapit_engine::EngineError;
+use tapit_engine::{EngineError, rest_after};
 use tapit_model::{
     Blocked, Change, Event, InstanceKey, InstanceObserved, ProcessKey, ProcessObserved, ProcessTarget, Rollout,
     RolloutState, Route, World,
@@ -22,10 +22,6 @@ use crate::{clock, execute, prepare, traffic};
 
 /// Between passes without any wake-up.
 const IDLE: Duration = Duration::from_secs(30);
-/// After each pass the loop rests for three times as long as the pass took: a storm of wake-ups takes at most a quarter of
-/// a cpu, and one that comes later is answered at once.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-const REST: u32 = 3;
 /// After a pass that failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// How many lines of a failed instance's log are kept with its rollout.
@@ -57,7 +53,7 @@ pub async fn run(hub: Arc<Hub>, mut closing: watch::Receiver<bool>) {
                 RETRY
             }
         };
-        let rested = Instant::now() + (began.elapsed() * REST).min(LONGEST_PAUSE);
+        let rested = Instant::now() + rest_after(began.elapsed());
         tokio::select! {
             () = hub.nudged() => {}
             Ok(()) = engine.changed() => {}

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tapit_engine::rest_after;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock;
 use super::execute;
 use super::shared::Shared;
 use super::spares;
-
-/// Planning is cheap but not free: after each round the loop rests for three times as long as the round took, so that
-/// a storm of wake-ups (a thousand crash loops) never takes more than a quarter of a cpu. A wake-up after that is answered at once.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-const REST: u32 = 3;
 
 /// Without any wake-up the engine looks again after this long.
 const IDLE: Duration = Duration::from_secs(30);
@@ -31,7 +27,8 @@ pub async fn run(shared: Arc<Shared>) {
         }
         let spares_again = spares::tend(&shared, clock::moment());
         let look_again = look_again.into_iter().chain(spares_again).min();
-        let rested = Instant::now() + (began.elapsed() * REST).min(LONGEST_PAUSE);
+        // Planning is cheap but not free, and a thousand crash loops wake it often.
+        let rested = Instant::now() + rest_after(began.elapsed());
         let wait = look_again.map_or(IDLE, |at| Duration::from_millis(at.since(clock::moment())).min(IDLE));
         tokio::select! {
             () = shared.woken() => {}

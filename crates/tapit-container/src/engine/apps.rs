@@ -75,7 +75,7 @@ impl Apps {
         let net = HostNet::new(tag).map_err(failed)?;
         let path = data_dir.join("network.json");
         let lots = lots::read(&path, tag);
-        lots::write(&path, tag, &lots).map_err(|e| EngineError::act(format!("writing {}", path.display()), e))?;
+        lots::write(&path, tag, &lots).map_err(|error| EngineError::act("preparing the network", error))?;
         let held = lots.into_iter().map(|(app, lot)| (app, Held::remembered(&net, lot))).collect();
         let apps = Self {
             net,
@@ -116,10 +116,14 @@ impl Apps {
 
     /// Gives an address back. One that is not the app's is none of its business.
     pub fn give_back(&self, app: &AppName, ip: Ipv4Addr) {
-        if let Some(held) = self.held().get_mut(app) {
+        let was_last = self.held().get_mut(app).is_some_and(|held| {
             held.addresses.free(ip);
+            held.addresses.is_empty()
+        });
+        // An app of which others are left has nothing to take back.
+        if was_last {
+            self.sweep.notify_one();
         }
-        self.sweep.notify_one();
     }
 
     /// How an instance with an address of the app is attached, and which ids it has.
@@ -218,8 +222,7 @@ impl Apps {
 
     fn write(&self) -> Result<(), String> {
         let lots = book(&self.held());
-        lots::write(&self.path, self.net.tag(), &lots)
-            .map_err(|error| format!("writing {}: {error}", self.path.display()))
+        lots::write(&self.path, self.net.tag(), &lots).map_err(|error| describe(&error))
     }
 
     /// Makes the network of an app, its rules included.
@@ -303,8 +306,8 @@ pub async fn join(shared: &Arc<Shared>, app: &AppName) -> Result<Ipv4Addr, Strin
     if !ready {
         let (task, of) = (Arc::clone(shared), app.clone());
         let made = tokio::task::spawn_blocking(move || task.apps.make(&of)).await;
-        made.map_err(|error| format!("making the app's network: {error}"))?
-            .map_err(|error| format!("making the app's network: {error}"))?;
+        let made = made.map_err(|error| error.to_string()).and_then(|made| made);
+        made.map_err(|error| format!("making the app's network: {error}"))?;
         listen(shared, app);
     }
     shared.apps.take(app).or_else(|| spares::give_up(shared, app)).ok_or_else(|| NO_ADDRESS.to_owned())

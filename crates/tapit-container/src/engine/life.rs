@@ -4,12 +4,13 @@
 //! healthy need not prove itself anew. Written by rename without a sync: it must survive the death of the server, not
 //! of the host, since no container survives that either.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tapit_model::{Check, Exit, Moment, Reason, Size, Timestamp};
 use tapit_plan::host::Phase;
+
+use super::files::replace;
 
 const FILE: &str = "life.json";
 
@@ -42,14 +43,8 @@ pub struct LifeError {
 impl Life {
     pub fn write(&self, dir: &Path) -> Result<(), LifeError> {
         let path = dir.join(FILE);
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(dir)?;
-            serde_json::to_writer(&mut file, self)?;
-            file.flush()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|source| LifeError { path: path.clone(), source })
+        let written = serde_json::to_vec(self).map_err(std::io::Error::from).and_then(|bytes| replace(&path, &bytes));
+        written.map_err(|source| LifeError { path, source })
     }
 
     /// `None` when the file is missing or not readable as one of ours: the instance must then prove itself anew.

@@ -1,17 +1,16 @@
 //! What each app has to itself on this host: a network and a range of user ids. The book of it is plain data, kept in the
 //! data directory's `network.json`.
 //!
-//! `apps.rs` writes it before anything is made from it. It is read sceptically: what cannot be is left out, since the
+//! `apps.rs` writes it before an instance has any of it. It is read sceptically: what cannot be is left out, since the
 //! instances that run tell the same in their orders.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tapit_model::AppName;
 
-use crate::instance::IdRange;
+use crate::instance::{FileError, IdRange, write_json};
 use crate::linux::net::{Subnet, is_subnet_of_an_app};
 
 /// Of one app.
@@ -47,14 +46,9 @@ pub fn read(path: &Path, tag: &str) -> Lots {
 }
 
 /// Replaces the file as a whole, and answers when it would survive the end of the host.
-pub fn write(path: &Path, tag: &str, lots: &Lots) -> std::io::Result<()> {
+pub fn write(path: &Path, tag: &str, lots: &Lots) -> Result<(), FileError> {
     let apps = lots.iter().map(|(app, lot)| (app.to_string(), *lot)).collect();
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    serde_json::to_writer(&mut file, &Book { tag: tag.to_owned(), apps })?;
-    file.flush()?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    write_json(path, &Book { tag: tag.to_owned(), apps })
 }
 
 /// Those that are well-formed and share nothing with an earlier one.

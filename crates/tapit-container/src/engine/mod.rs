@@ -11,6 +11,7 @@ mod clock;
 mod dns;
 mod exec;
 mod execute;
+mod files;
 mod health;
 mod life;
 mod logs;

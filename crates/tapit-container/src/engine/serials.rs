@@ -3,9 +3,11 @@
 //! One small file per process while it is there. Of a process that is gone only a line in a book stays, and no directory.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use super::files::replace;
 
 const FILE: &str = "last_serial";
 /// In the directory of all instances: `APP/PROCESS` to its last serial.
@@ -67,13 +69,6 @@ fn place(dir: &Path) -> Option<(PathBuf, String)> {
 /// A book that cannot be read holds nothing.
 fn read(path: &Path) -> Book {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod watcher;
 
 pub use dir::{Adopted, DirError, InstanceDir};
 pub(crate) use dir::{LOCK, STATUS};
+pub(crate) use files::write_json;
 pub use files::{FileError, Stored};
 pub use launch::{Answer, Fault, LaunchError, Waiting, launch, make};
 pub(crate) use log::newest as newest_log_segment;

@@ -9,7 +9,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use nix::fcntl::OFlag;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, pipe2};
 
+use super::detached;
 use crate::instance::IdRange;
 
 #[derive(Debug, thiserror::Error)]
@@ -93,31 +94,14 @@ pub fn view(dir: &Path, namespace: &UserNamespace) -> Result<OwnedFd, IdmapError
     let path = || dir.to_owned();
     let name = CString::new(dir.as_os_str().as_bytes())
         .map_err(|_| IdmapError::Clone { path: path(), source: Errno::EINVAL })?;
-    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
-    // SAFETY: the path is a C string that outlives the call, which answers a new descriptor or -1.
-    let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, name.as_ptr(), flags) };
-    let tree = Errno::result(tree).map_err(|source| IdmapError::Clone { path: path(), source })?;
-    // SAFETY: the kernel has just made this descriptor for us and nobody else knows of it.
-    let tree = unsafe { OwnedFd::from_raw_fd(tree as i32) };
+    let tree = detached::clone(&name).map_err(|source| IdmapError::Clone { path: path(), source })?;
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP,
         attr_clr: 0,
         propagation: 0,
         userns_fd: namespace.0.as_raw_fd().unsigned_abs().into(),
     };
-    // SAFETY: the descriptor is open, the empty path with AT_EMPTY_PATH names it, and the structure is passed with its own
-    // size and outlives the call, which only reads it.
-    let set = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            std::ptr::from_ref(&attributes),
-            size_of::<libc::mount_attr>(),
-        )
-    };
-    Errno::result(set).map_err(|source| IdmapError::Map { path: path(), source })?;
+    detached::set(&tree, &attributes).map_err(|source| IdmapError::Map { path: path(), source })?;
     Ok(tree)
 }
 

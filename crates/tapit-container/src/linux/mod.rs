@@ -20,6 +20,7 @@ pub mod verbs;
 
 mod assemble;
 mod beneath;
+mod detached;
 mod devices;
 mod idmap;
 mod init;

@@ -7,11 +7,13 @@
 //! process 1 needs none of this: it runs from sealed memory (`program`).
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::unistd::execv;
+
+use super::detached;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -27,38 +29,13 @@ pub enum SealError {
 
 /// Runs the program again, sealed, under any verb on a directory.
 pub fn seal(verb: &str, dir: &OsStr) -> Result<std::convert::Infallible, SealError> {
-    let mount = clone_own_mount().map_err(|source| SealError::Clone { source })?;
-    protect(&mount).map_err(|source| SealError::Protect { source })?;
+    // The running program's file alone.
+    let mount = detached::clone(c"/proc/self/exe").map_err(|source| SealError::Clone { source })?;
+    let readonly = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    detached::set(&mount, &readonly).map_err(|source| SealError::Protect { source })?;
     let exe = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd())).map_err(|_| SealError::Path)?;
     let verb = CString::new(verb).map_err(|_| SealError::Path)?;
     let dir = CString::new(dir.as_bytes()).map_err(|_| SealError::Path)?;
     // Its first word is what process listings show.
     execv(&exe, &[c"tapit".to_owned(), verb, dir]).map_err(|source| SealError::Exec { source })
-}
-
-/// A mount of the running program's file alone, attached nowhere.
-fn clone_own_mount() -> Result<OwnedFd, Errno> {
-    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
-    // SAFETY: the path is a C string that lives as long as the program; the call answers a new descriptor or -1.
-    let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, c"/proc/self/exe".as_ptr(), flags) };
-    let fd = Errno::result(fd)?;
-    // SAFETY: the kernel has just made this descriptor for us and nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-fn protect(mount: &OwnedFd) -> Result<(), Errno> {
-    let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    // SAFETY: the descriptor is open, the empty path with AT_EMPTY_PATH names it, and the structure is passed with its
-    // own size and outlives the call, which only reads it.
-    let set = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            mount.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            std::ptr::from_ref(&attributes),
-            size_of::<libc::mount_attr>(),
-        )
-    };
-    Errno::result(set).map(drop)
 }

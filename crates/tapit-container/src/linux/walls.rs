@@ -16,6 +16,7 @@ use nix::sys::stat::{SFlag, fstat, major, minor};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
+use super::cgroup::v1_mounts;
 use super::{beneath, spec};
 
 #[derive(Debug, thiserror::Error)]
@@ -93,12 +94,8 @@ pub fn cgroup_mounts() -> io::Result<Vec<String>> {
 }
 
 fn named_mounts(mountinfo: &str) -> Vec<String> {
-    let name = |line: &str| {
-        let (left, right) = line.split_once(" - ")?;
-        let mount = left.split(' ').nth(4)?.strip_prefix("/sys/fs/cgroup/")?;
-        (right.split(' ').next() == Some("cgroup")).then(|| mount.to_owned())
-    };
-    mountinfo.lines().filter_map(name).collect()
+    let names = v1_mounts(mountinfo).filter_map(|(mount, _)| mount.strip_prefix("/sys/fs/cgroup/"));
+    names.map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -67,14 +67,19 @@ async fn apply(bed: &Bed, formation: Formation) {
     bed.embedded().apply(target(formation)).await.expect("takes orders");
 }
 
+/// One healthy instance and a spare for the next. Answers the spare's process 1.
+async fn with_a_spare(bed: &Bed, formation: &Formation) -> i32 {
+    start(bed, formation.clone()).await;
+    healthy(bed, 1).await;
+    made(bed, 2).await
+}
+
 #[test]
 fn a_spare_is_no_instance_until_it_is_needed_and_then_it_is_the_next_one() {
     run_with(BUDGET, |bed| {
         Box::pin(async move {
             let formation = bed.formation(Behaviour::Serves);
-            start(bed, formation.clone()).await;
-            healthy(bed, 1).await;
-            let waits = made(bed, 2).await;
+            let waits = with_a_spare(bed, &formation).await;
             assert_eq!(until(bed, "one is seen", |seen| !seen.is_empty()).await.len(), 1);
             assert_eq!(bed.embedded().capacity().expect("counts").used, formation.size.memory);
             let next = instance_key(&InstanceId::of_serial(&key().process, 2));
@@ -114,9 +119,7 @@ fn a_size_that_was_changed_meanwhile_is_in_force_when_a_spare_starts() {
     run_with(BUDGET, |bed| {
         Box::pin(async move {
             let formation = bed.formation(Behaviour::Serves);
-            start(bed, formation.clone()).await;
-            healthy(bed, 1).await;
-            let waits = made(bed, 2).await;
+            let waits = with_a_spare(bed, &formation).await;
             let size = Size { memory: MemoryMib::from_mib(48), ..formation.size };
             apply(bed, Formation { size, demand: 2, ..formation }).await;
             healthy(bed, 2).await;
@@ -134,9 +137,7 @@ fn a_spare_that_was_made_from_something_else_is_not_started() {
     run_with(BUDGET, |bed| {
         Box::pin(async move {
             let formation = bed.shell("echo colour $COLOUR; exec sleep 1000");
-            start(bed, formation.clone()).await;
-            healthy(bed, 1).await;
-            let waits = made(bed, 2).await;
+            let waits = with_a_spare(bed, &formation).await;
             let variables = vec![("COLOUR".to_owned(), "blue".to_owned())];
             let changed = Formation { generation: 2, variables, ..formation };
             apply(bed, changed.clone()).await;
@@ -158,9 +159,7 @@ fn spares_go_when_their_process_is_scaled_to_nothing_or_removed() {
     run_with(BUDGET, |bed| {
         Box::pin(async move {
             let formation = bed.formation(Behaviour::Serves);
-            start(bed, formation.clone()).await;
-            healthy(bed, 1).await;
-            made(bed, 2).await;
+            with_a_spare(bed, &formation).await;
             apply(bed, Formation { demand: 0, ..formation.clone() }).await;
             gone(bed, 2).await;
             apply(bed, formation).await;
@@ -179,9 +178,7 @@ fn a_server_that_ends_leaves_no_spare_behind() {
     run_with(BUDGET, |bed| {
         Box::pin(async move {
             let formation = bed.formation(Behaviour::Serves);
-            start(bed, formation.clone()).await;
-            healthy(bed, 1).await;
-            made(bed, 2).await;
+            with_a_spare(bed, &formation).await;
             bed.close().await;
             assert!(!dir(bed, 2).path().exists());
             bed.open().await;

@@ -119,18 +119,23 @@ async fn a_container_that_is_killed_together_with_its_monitor_is_known_to_have_b
     assert_eq!(instance.texts(), ["ready"]);
 }
 
+/// Until it is aborted.
+fn keep_killing_monitors(dir: &InstanceDir) -> tokio::task::JoinHandle<()> {
+    let dir = dir.clone();
+    tokio::spawn(async move {
+        loop {
+            kill_monitor(&dir);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+}
+
 #[tokio::test]
 async fn a_container_whose_monitors_are_killed_again_and_again_is_lost_and_nothing_of_it_runs() {
     let host = Host::new();
     let instance = started(&host).await;
     let init = record(&instance.dir).init;
-    let dir = instance.dir.clone();
-    let killer = tokio::spawn(async move {
-        loop {
-            kill_monitor(&dir);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
+    let killer = keep_killing_monitors(&instance.dir);
     let outcome = tokio::time::timeout(PATIENCE, instance.running.wait_exit()).await.expect("is noticed");
     killer.abort();
     match outcome {
@@ -155,13 +160,7 @@ async fn an_end_that_no_monitor_can_record_is_told_as_the_program_ended() {
     std::fs::create_dir(instance.dir.path().join("exit.json.new")).expect("a directory");
     instance.running.signal(Signal::Stop).expect("signals");
     eventually("the container is gone", || !runs(init)).await;
-    let dir = instance.dir.clone();
-    let killer = tokio::spawn(async move {
-        loop {
-            kill_monitor(&dir);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
+    let killer = keep_killing_monitors(&instance.dir);
     let outcome = tokio::time::timeout(PATIENCE, instance.running.wait_exit()).await.expect("is noticed");
     killer.abort();
     assert!(matches!(outcome, WaitOutcome::Exited(exit) if exit.code == Some(7)), "{outcome:?}");

@@ -17,6 +17,16 @@ static FOLLOW: Flag = Flag {
 
 const DEFAULT_LINES: u32 = 50;
 
+/// What narrows a list of what instances did or wrote.
+pub const ONE_PROCESS: Word = Word {
+    key: "name",
+    synonyms: &[],
+    form: Form::Bare,
+    shown: "[name=PROCESS]",
+    help: "only those of one process",
+    names: NameKind::Processes,
+};
+
 pub static ROWS: &[Row] = &[Row {
     verb: "events",
     object: Object::Nothing,
@@ -24,14 +34,7 @@ pub static ROWS: &[Row] = &[Row {
     summary: "Show what happened",
     about: "Newest last. Without an app, those of all apps. With -f and -o json, one object per line.",
     words: &[
-        Word {
-            key: "name",
-            synonyms: &[],
-            form: Form::Bare,
-            shown: "[name=PROCESS]",
-            help: "only those of one process",
-            names: NameKind::Processes,
-        },
+        ONE_PROCESS,
         Word {
             key: "lines",
             synonyms: &[],

@@ -3,6 +3,7 @@
 use tapit_model::{Code, Refusal, Since};
 
 use super::completion::NameKind;
+use super::events::ONE_PROCESS;
 use super::{Example, Flag, Form, Keys, Object, Row, Scope, Typed, Word};
 use crate::invocation::{Action, Command, LogsWanted, Reading, ask};
 
@@ -32,14 +33,7 @@ pub static ROWS: &[Row] = &[Row {
             on, also with instances that start later, until Ctrl-C (exit status 130); a lost connection is made again \
             for 10 s.",
     words: &[
-        Word {
-            key: "name",
-            synonyms: &[],
-            form: Form::Bare,
-            shown: "[name=PROCESS]",
-            help: "only those of one process",
-            names: NameKind::Processes,
-        },
+        ONE_PROCESS,
         word("instance", "[instance=ID]", "only those of one instance"),
         word("since", "[since=TIME]", "only those since then: 10m, 1h30m, 2d, or a time in RFC 3339"),
         word("lines", "[lines=N]", "at most so many of those there are (default 100; with -f, 0 means new ones only)"),

@@ -98,11 +98,7 @@ impl Layout {
 /// The v1 hierarchies of a mountinfo table, the first mount of each.
 fn parse(mountinfo: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
-        let mut right = right.split(' ');
-        let (Some("cgroup"), Some(_), Some(options)) = (right.next(), right.next(), right.next()) else { continue };
-        let Some(mount) = left.split(' ').nth(4) else { continue };
+    for (mount, options) in v1_mounts(mountinfo) {
         let options: Vec<&str> = options.split(',').collect();
         let controllers: Vec<&'static str> = CONTROLLERS.into_iter().filter(|name| options.contains(name)).collect();
         let known = found.iter().any(|hierarchy| hierarchy.controllers == controllers);
@@ -111,6 +107,16 @@ fn parse(mountinfo: &str) -> Vec<Hierarchy> {
         }
     }
     found
+}
+
+/// Where a mountinfo table has v1 hierarchies, and with which options.
+pub(in crate::linux) fn v1_mounts(mountinfo: &str) -> impl Iterator<Item = (&str, &str)> {
+    mountinfo.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let mut right = right.split(' ');
+        let (Some("cgroup"), Some(_), Some(options)) = (right.next(), right.next(), right.next()) else { return None };
+        Some((left.split(' ').nth(4)?, options))
+    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use counters::{Counters, Cpu, Memory};
+pub(in crate::linux) use layout::v1_mounts;
 pub use layout::{Layout, LayoutError};
 pub use leaf::{Leaf, LeafError};
 pub use limits::{LimitError, Limits, PERIOD_USEC};

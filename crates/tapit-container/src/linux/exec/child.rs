@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{dup2, pipe2, setsid};
+use tapit_monitor::ending::Ending;
 use tapit_monitor::search::{self, Verdict};
 
 use super::ExecError;
@@ -175,9 +176,7 @@ fn execute(program: &Program) -> ! {
 
 /// How a wait status is told by a shell.
 pub fn status_of(how: c_int) -> u8 {
-    const SIGNALLED: c_int = 128;
-    let status = if libc::WIFSIGNALED(how) { SIGNALLED + libc::WTERMSIG(how) } else { libc::WEXITSTATUS(how) };
-    u8::try_from(status).unwrap_or(u8::MAX)
+    u8::try_from(Ending::of(how).code).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use nix::errno::Errno;
 use nix::sched::setns;
 
-use super::cgroup::{Layout, LayoutError, Leaf, LeafError};
+use super::cgroup::{Leaf, LeafError};
 use super::pidfd::{self, PidFd};
 use super::seccomp::Filter;
 use super::{seal, spec, user, verbs};
@@ -55,8 +55,6 @@ pub enum ExecError {
     Ended,
     #[error("looking at the instance's first process: {what}")]
     Look { what: &'static str, source: io::Error },
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
     #[error(transparent)]
     Leaf(#[from] LeafError),
     #[error("opening {path}")]
@@ -156,11 +154,12 @@ fn instance(dir: &Path) -> Result<Instance, ExecError> {
     }
     let look = |source: Errno| ExecError::Look { what: "holding it", source: source.into() };
     let init = PidFd::of(record.init).map_err(look)?.ok_or(ExecError::Ended)?;
-    let groups = groups(&order)?;
+    let leaf = Leaf::new(&order.cgroup)?;
+    let groups = groups(&leaf)?;
     let likeness = likeness::Likeness::of(record.init.pid, order.ids)?;
     // Looked at last: alive now, so everything above was read of it and not of a later process with its id; and a member
     // of its groups now, so those are its own and not of a later instance.
-    if !Leaf::new(&order.cgroup)?.holds(record.init.pid) || !init.is_alive() {
+    if !leaf.holds(record.init.pid) || !init.is_alive() {
         return Err(ExecError::Ended);
     }
     Ok(Instance { order, init, likeness, groups })
@@ -168,15 +167,15 @@ fn instance(dir: &Path) -> Result<Instance, ExecError> {
 
 /// The files that a process joins the instance's groups by, opened while we are the host's root: the kernel asks who
 /// opened them, not who writes.
-fn groups(order: &Order) -> Result<Vec<File>, ExecError> {
-    let open = |mount: &Path| {
-        let path = mount.join(order.cgroup.as_str().trim_start_matches('/')).join("cgroup.procs");
+fn groups(leaf: &Leaf) -> Result<Vec<File>, ExecError> {
+    let open = |dir: PathBuf| {
+        let path = dir.join("cgroup.procs");
         File::options().write(true).open(&path).map_err(|source| match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENODEV) => ExecError::Ended,
             _ => ExecError::Cgroup { path, source },
         })
     };
-    Layout::get()?.mounts().into_iter().map(open).collect()
+    leaf.dirs().into_iter().map(open).collect()
 }
 
 /// What the command has as its standard streams, and the other side of its terminal.
