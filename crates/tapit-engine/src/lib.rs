@@ -12,12 +12,13 @@ pub mod fake;
 mod logs;
 mod rest;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapit_model::{
     Digest, ImageRef, ImageView, InstanceId, InstanceKey, MemoryMib, PinnedImage, ProcessKey, ProcessObserved,
-    ProcessTarget, Usage, UsageOf,
+    ProcessTarget, RegistryName, RegistrySettings, Transfer, Usage, UsageOf,
 };
 
 pub use error::{EngineError, ImageFault};
@@ -117,7 +118,19 @@ pub trait Images: Send + Sync {
     async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError>;
     /// Forgets every image whose digest is not in use. Returns the freed bytes and the names.
     async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError>;
+    /// Asks the registry what an image is now and holds that. Unlike `prepare`, a copy held here is no answer when the
+    /// registry gives none.
+    async fn pull(&self, image: &ImageRef, transfer: &TransferWatch) -> Result<ImageView, EngineError>;
+    /// Sends a held image to a registry under another name, or its own. Returns the digest of the manifest there.
+    async fn push(&self, image: &ImageRef, to: &ImageRef, transfer: &TransferWatch) -> Result<Digest, EngineError>;
+    /// What is set for registries, passwords included: who shows it hides them.
+    async fn registries(&self) -> Result<BTreeMap<RegistryName, RegistrySettings>, EngineError>;
+    /// Replaces what is set for one registry; `None` forgets it.
+    async fn set_registry(&self, name: &RegistryName, settings: Option<RegistrySettings>) -> Result<(), EngineError>;
 }
+
+/// Where a transfer is told to whoever looks. It may be told more often than anybody looks.
+pub type TransferWatch = tokio::sync::watch::Sender<Transfer>;
 
 /// What an engine must know of the traffic to its instances, so that none is told to stop while requests reach it.
 /// On the embedded engine the router answers; ids are `APP/INSTANCE` as `InstanceKey` prints them.

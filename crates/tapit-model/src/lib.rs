@@ -15,11 +15,13 @@ mod log;
 mod observed;
 mod patch;
 mod quantity;
+mod registry;
 mod request;
 mod route;
 mod spec;
 mod target;
 mod time;
+mod transfer;
 mod usage;
 mod view;
 mod world;
@@ -38,11 +40,13 @@ pub use observed::{
 };
 pub use patch::{Assign, CountChange, ProcessPatch, ResizeMode, Words};
 pub use quantity::{CpuMillis, MemoryMib, QuantityError, Seconds};
+pub use registry::{RegistryError, RegistryLogin, RegistryName, RegistrySettings};
 pub use request::Request;
 pub use route::{Backend, Route, RouteTable};
 pub use spec::{Health, InstanceKind, Lifecycle, Port, PortSetting, ProcessSpec, Size};
 pub use target::{Check, Formation, PinnedImage, Presence, ProcessTarget};
 pub use time::{Moment, Timestamp};
+pub use transfer::{LayerState, LayerTransfer, Transfer, TransferFrame};
 pub use usage::{NetworkUsage, Pressure, Usage, UsageOf};
 pub use view::{
     AppView, BlockedView, Counts, EventView, HealthView, ImageView, InstanceUsageView, InstanceView, LastExitView,

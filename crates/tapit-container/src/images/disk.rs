@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! names.json          name -> digest, source, time
+//! registries.json     what is set for registries, passwords included
 //! images/HEX.json     the configuration of an image, byte for byte; its digest is its file name
 //! layers/ID/          an unpacked layer            layers/ID.json   its record: without it the layer is half done
 //! spool/              blobs on their way in        empty/           where the unpacking helper mounts and lives
@@ -59,6 +60,10 @@ impl Layout {
 
     pub fn names(&self) -> PathBuf {
         self.root.join("names.json")
+    }
+
+    pub fn registries(&self) -> PathBuf {
+        self.root.join("registries.json")
     }
 
     pub fn image(&self, digest: &Digest) -> PathBuf {

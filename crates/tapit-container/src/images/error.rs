@@ -13,6 +13,8 @@ pub enum ImageStoreError {
     Create { path: PathBuf, source: io::Error },
     #[error("read the names of the images from {path}")]
     Names { path: PathBuf, source: io::Error },
+    #[error("read the settings of registries from {path}")]
+    Registries { path: PathBuf, source: io::Error },
     #[error("remove what was left half done of the images")]
     Leftovers(#[source] io::Error),
     #[error("read the unpacked layers of the images")]

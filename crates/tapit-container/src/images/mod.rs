@@ -18,7 +18,10 @@ mod import;
 mod layers;
 mod manifest;
 mod prepare;
+mod pull;
+mod push;
 mod registry;
+mod settings;
 pub(crate) mod tarball;
 
 use std::collections::BTreeMap;
@@ -27,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapit_engine::{EngineError, Images};
-use tapit_model::{Digest, ImageRef, ImageView, Port, Timestamp};
+use tapit_engine::{EngineError, Images, TransferWatch};
+use tapit_model::{Digest, ImageRef, ImageView, Port, RegistryName, RegistrySettings, Timestamp};
 use tokio::sync::Semaphore;
 
 pub use error::ImageStoreError;
@@ -39,6 +42,7 @@ use disk::Layout;
 use error::Fault;
 use flight::Flights;
 use layers::Layers;
+use settings::Settings;
 
 /// What an image and its unpacking may cost.
 #[derive(Debug, Clone)]
@@ -98,6 +102,7 @@ struct Inner {
     limits: Limits,
     books: Books,
     layers: Layers,
+    settings: Settings,
     flights: Flights,
     /// Blobs on their way, over all images.
     fetches: Semaphore,
@@ -119,7 +124,9 @@ impl ImageStore {
         let layers = Layers::open(&layout, exe, &limits)?;
         layers.collect(|| books.referenced()).map_err(ImageStoreError::Leftovers)?;
         let fetches = Semaphore::new(FETCHES);
-        Ok(Self { inner: Arc::new(Inner { layout, limits, books, layers, flights: Flights::default(), fetches }) })
+        let settings = Settings::open(&layout)?;
+        let flights = Flights::default();
+        Ok(Self { inner: Arc::new(Inner { layout, limits, books, layers, settings, flights, fetches }) })
     }
 
     /// Resolves a reference and makes the image ready: fetched, verified, unpacked. Callers that ask for the same
@@ -181,6 +188,23 @@ impl Images for ImageStore {
         })
         .await?
         .map_err(Fault::nameless)
+    }
+
+    async fn pull(&self, image: &ImageRef, transfer: &TransferWatch) -> Result<ImageView, EngineError> {
+        pull::run(&self.inner, image, transfer).await.map_err(|fault| fault.about(image))
+    }
+
+    async fn push(&self, image: &ImageRef, to: &ImageRef, transfer: &TransferWatch) -> Result<Digest, EngineError> {
+        push::run(&self.inner, image, to, transfer).await.map_err(|fault| fault.about(to))
+    }
+
+    async fn registries(&self) -> Result<BTreeMap<RegistryName, RegistrySettings>, EngineError> {
+        Ok(self.inner.settings.all())
+    }
+
+    async fn set_registry(&self, name: &RegistryName, settings: Option<RegistrySettings>) -> Result<(), EngineError> {
+        let name = name.clone();
+        self.on_disk(move |inner| inner.settings.set(name, settings)).await?.map_err(Fault::nameless)
     }
 }
 

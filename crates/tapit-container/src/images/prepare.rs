@@ -60,7 +60,7 @@ fn prepared(image: &ImageRef, digest: Digest, config: &Config) -> Prepared {
     Prepared { image: PinnedImage { reference: image.clone(), digest, exposed }, warning: None }
 }
 
-async fn pull(inner: &Arc<Inner>, image: &ImageRef, held: Option<&Named>) -> Result<Prepared, Fault> {
+pub async fn pull(inner: &Arc<Inner>, image: &ImageRef, held: Option<&Named>) -> Result<Prepared, Fault> {
     let registry = Registry::new(image, &inner.limits)?;
     let here = Platform::here();
     let resolved = registry.resolve(image, &here).await?;

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tapit_model::{Digest, Exit, ImageRef, ImageView, PinnedImage, Reason, ReasonCode, Timestamp};
+use tapit_model::{
+    Digest, Exit, ImageRef, ImageView, PinnedImage, Reason, ReasonCode, RegistryName, RegistrySettings, Timestamp,
+};
 
-use crate::{EngineError, ImageFault, Images};
+use crate::{EngineError, ImageFault, Images, TransferWatch};
 
 /// The life of every instance of an image, counted in ticks from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,7 @@ impl Ending {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shelf {
     entries: Arc<Mutex<BTreeMap<ImageRef, Entry>>>,
+    registries: Arc<Mutex<BTreeMap<RegistryName, RegistrySettings>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +82,10 @@ enum Entry {
 impl Shelf {
     fn entries(&self) -> MutexGuard<'_, BTreeMap<ImageRef, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settings(&self) -> MutexGuard<'_, BTreeMap<RegistryName, RegistrySettings>> {
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The digest is made from the name, so that one name is always one image.
@@ -168,5 +175,29 @@ impl Images for Shelf {
     async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError> {
         let names = self.forget(|_, image| !in_use.contains(&image.digest));
         Ok((1024 * names.len() as u64, names))
+    }
+
+    /// The registry of the fake is its shelf.
+    async fn pull(&self, image: &ImageRef, _: &TransferWatch) -> Result<ImageView, EngineError> {
+        self.resolve(image).map(|pinned| view(image, &pinned))
+    }
+
+    async fn push(&self, image: &ImageRef, to: &ImageRef, _: &TransferWatch) -> Result<Digest, EngineError> {
+        let pinned = self.resolve(image)?;
+        let script = self.script(&pinned.digest).unwrap_or_else(Script::healthy);
+        self.entries().insert(to.clone(), Entry::Held(PinnedImage { reference: to.clone(), ..pinned.clone() }, script));
+        Ok(pinned.digest)
+    }
+
+    async fn registries(&self) -> Result<BTreeMap<RegistryName, RegistrySettings>, EngineError> {
+        Ok(self.settings().clone())
+    }
+
+    async fn set_registry(&self, name: &RegistryName, settings: Option<RegistrySettings>) -> Result<(), EngineError> {
+        match settings {
+            Some(settings) => drop(self.settings().insert(name.clone(), settings)),
+            None => drop(self.settings().remove(name)),
+        }
+        Ok(())
     }
 }
