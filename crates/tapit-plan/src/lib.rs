@@ -2,9 +2,10 @@
 //!
 //! Two planners share the work. `app` decides what should be (admission of requests, generations, outcomes of rollouts,
 //! routes, status); `host` decides, for the embedded engine, which instance starts, drains or ends now. `sim` plays both
-//! against a simulated machine; it is built only for tests.
+//! against a simulated machine; it is built only for tests. `images` decides which images need not be kept.
 
 pub mod app;
 pub mod host;
+pub mod images;
 #[cfg(feature = "simulator")]
 pub mod sim;

@@ -2,18 +2,24 @@
 //!
 //! Demand comes first: one wish of each process in turn, in the order of their keys, so that a process that asks for a
 //! thousand does not shut out those after it. Then memory is kept for the demand instances that wait, in back-off or for
-//! room: the crash loop of a process must not make spot instances come and go. What is left goes to spot instances.
+//! room: the crash loop of a process must not make spot instances come and go. What is left goes to spot instances,
+//! and nothing while the host itself is short of memory.
 
-use tapit_model::{InstanceKind, MemoryMib};
+use tapit_model::InstanceKind;
 
-use super::InstanceFacts;
 use super::draft::{Draft, Want, Wish};
 use super::ledger::{Claim, Ledger};
 use super::rollout::KindView;
 use super::words::Shortage;
+use super::{HostInputs, HostMemory, InstanceFacts};
 
-pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
-    let mut ledger = Ledger::open(capacity, drafts);
+pub(super) fn share(inputs: &HostInputs, drafts: &mut [Draft<'_>]) {
+    let mut ledger = Ledger::open(inputs.capacity, drafts);
+    let spot_lacks = match inputs.host {
+        HostMemory::Ample => Shortage::Lacking,
+        HostMemory::Tight | HostMemory::Short(_) => Shortage::Host,
+    };
+    ledger.relieve(inputs.host, drafts);
     let free = ledger.now;
     // MiB for each demand instance that waits for something other than memory that is on its way.
     let mut waiting: Vec<u64> = Vec::new();
@@ -45,7 +51,7 @@ pub(super) fn share(capacity: MemoryMib, drafts: &mut [Draft<'_>]) {
             Claim::Now => draft.grant(wish),
             Claim::Later | Claim::Never => {
                 exchange_spot(draft, wish);
-                draft.refuse(wish, Shortage::Lacking, free);
+                draft.refuse(wish, spot_lacks, free);
             }
         }
     }

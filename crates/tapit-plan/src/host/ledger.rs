@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use tapit_model::{InstanceKind, MemoryMib, ReasonCode};
 
+use super::HostMemory;
 use super::draft::Draft;
 
 /// The answer to a claim.
@@ -32,11 +33,15 @@ struct Spare {
 pub(super) struct Ledger {
     pub now: u64,
     later: u64,
+    /// Held by instances that are on their way out.
+    leaving: u64,
     /// What a waiting demand instance may hope for: all that healthy ones do not hold. One that only starts may fail, and
     /// in a crash loop it will, so its memory comes and goes.
     hope: u64,
     /// Newest first.
     spares: VecDeque<Spare>,
+    /// The host keeps its reserve, so that spot instances may start.
+    open_to_spot: bool,
 }
 
 impl Ledger {
@@ -57,16 +62,31 @@ impl Ledger {
         }
         let over = used.saturating_sub(capacity.mib());
         let mut ledger = Self {
+            leaving,
             now: capacity.mib().saturating_sub(used),
             later: leaving.saturating_sub(over),
             hope: 0,
             spares: spares(drafts),
+            open_to_spot: true,
         };
         ledger.hope = ledger.reach().saturating_add(starting);
         let uncovered = over.saturating_sub(leaving);
         ledger.reclaim(uncovered, drafts);
         ledger.later = ledger.later.saturating_sub(uncovered);
         ledger
+    }
+
+    /// The host is short of memory, whoever takes it: spot instances are reclaimed for what those that are ending do not
+    /// give back, and none starts.
+    pub(super) fn relieve(&mut self, host: HostMemory, drafts: &mut [Draft<'_>]) {
+        match host {
+            HostMemory::Ample => {}
+            HostMemory::Tight => self.open_to_spot = false,
+            HostMemory::Short(lacking) => {
+                self.open_to_spot = false;
+                self.reclaim(lacking.mib().saturating_sub(self.leaving), drafts);
+            }
+        }
     }
 
     /// What could be had if all spot instances went.
@@ -93,7 +113,7 @@ impl Ledger {
 
     /// Claims memory for a spot instance: only what is free now.
     pub(super) fn claim_spare(&mut self, memory: u64) -> Claim {
-        if memory > self.now {
+        if memory > self.now || !self.open_to_spot {
             return Claim::Never;
         }
         self.now -= memory;

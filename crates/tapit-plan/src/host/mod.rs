@@ -26,6 +26,6 @@ mod tests;
 
 pub use plan::plan_host;
 pub use types::{
-    Action, Ended, FailureVerdict, HostInputs, HostPlan, InstanceFacts, Phase, ProcessInputs, ProcessVerdict,
-    StartOrder,
+    Action, Ended, FailureVerdict, HostInputs, HostMemory, HostPlan, InstanceFacts, Phase, ProcessInputs,
+    ProcessVerdict, StartOrder,
 };

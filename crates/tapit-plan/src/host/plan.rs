@@ -7,7 +7,7 @@ use super::{HostInputs, HostPlan};
 /// Decides what to do now. Total and deterministic: the same inputs give the same plan, and none makes it panic.
 pub fn plan_host(inputs: &HostInputs) -> HostPlan {
     let mut drafts: Vec<Draft<'_>> = inputs.processes.iter().map(|process| Draft::of(process, inputs.now)).collect();
-    capacity::share(inputs.capacity, &mut drafts);
+    capacity::share(inputs, &mut drafts);
     let mut plan = HostPlan::default();
     for draft in drafts {
         plan.look_again = match (plan.look_again, draft.look_again()) {

@@ -8,8 +8,19 @@ pub struct HostInputs {
     pub now: Moment,
     /// Memory that instances may take all together.
     pub capacity: MemoryMib,
+    pub host: HostMemory,
     /// Sorted by key. A process whose target is `Absent` is listed as long as it has instances.
     pub processes: Vec<ProcessInputs>,
+}
+
+/// What is available on the whole host, whatever else runs on it, against the reserve that it should keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostMemory {
+    Ample,
+    /// Just enough, or only since a moment ago: no reason to reclaim, and none to start spot instances.
+    Tight,
+    /// This much is lacking.
+    Short(MemoryMib),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

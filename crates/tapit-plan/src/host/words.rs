@@ -14,6 +14,8 @@ pub(super) enum Shortage {
     Coming,
     /// It will not fit until something changes.
     Lacking,
+    /// There would be room for it, but the host itself is short of memory.
+    Host,
 }
 
 /// Those that wait for memory.
@@ -41,6 +43,9 @@ pub(super) fn capacity(kind: InstanceKind, shortage: Shortage, short: &Short, ho
     let facts = format!("{count} {kind_name} {noun} {verb} {need} GB; {free} GB of {} GB is free", host.capacity);
     let advice = match (shortage, kind) {
         (Shortage::Coming, InstanceKind::Demand) => "more is on its way, as other instances are ending",
+        (Shortage::Host, InstanceKind::Demand | InstanceKind::Spot) => {
+            "but the host itself is short of memory: spot instances start when other programs on it leave more available"
+        }
         (Shortage::Coming | Shortage::Lacking, InstanceKind::Spot) => {
             "spot instances start when demand instances leave room"
         }

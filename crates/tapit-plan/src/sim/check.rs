@@ -7,7 +7,8 @@ use tapit_model::{
 use super::machine::Machine;
 use super::rng::Rng;
 use crate::host::{
-    Action, HostInputs, HostPlan, InstanceFacts, Phase, ProcessInputs, ProcessVerdict, StartOrder, plan_host,
+    Action, HostInputs, HostMemory, HostPlan, InstanceFacts, Phase, ProcessInputs, ProcessVerdict, StartOrder,
+    plan_host,
 };
 
 /// Everything that one plan must hold to.
@@ -249,15 +250,23 @@ fn memory_holds(inputs: &HostInputs, plan: &HostPlan) -> Result<(), String> {
     if more > 0 && used + more > capacity {
         return Err(format!("{more} MiB more would be {} of {capacity}", used + more));
     }
+    let is_spot = |action: &Action| matches!(action, Action::Start(order) if order.kind == InstanceKind::Spot);
+    if inputs.host != HostMemory::Ample && plan.actions.iter().any(|(_, action)| is_spot(action)) {
+        return Err("a spot instance starts on a host that is short of memory".to_owned());
+    }
     Ok(())
+}
+
+fn inputs_with(capacity: MemoryMib, now: Moment) -> HostInputs {
+    HostInputs { now, capacity, host: HostMemory::Ample, processes: Vec::new() }
 }
 
 /// Where memory is no matter, the plan for a process is what it would be without its siblings.
 fn siblings_hold(inputs: &HostInputs, plan: &HostPlan) -> Result<(), String> {
     let enough = MemoryMib::from_mib(u64::MAX);
-    let together = plan_host(&HostInputs { capacity: enough, ..inputs.clone() });
+    let together = plan_host(&HostInputs { processes: inputs.processes.clone(), ..inputs_with(enough, inputs.now) });
     for process in &inputs.processes {
-        let alone = HostInputs { now: inputs.now, capacity: enough, processes: vec![process.clone()] };
+        let alone = HostInputs { processes: vec![process.clone()], ..inputs_with(enough, inputs.now) };
         let theirs: Vec<_> = together.actions.iter().filter(|(key, _)| *key == process.target.key).collect();
         let own = plan_host(&alone).actions;
         if theirs != own.iter().collect::<Vec<_>>() {

@@ -58,7 +58,12 @@ impl Sim {
             next_serial: self.machine.serials.get(key).map_or(1, |last| last + 1),
             instances: self.machine.records.get(key).into_iter().flatten().map(|(_, r)| facts(key, r)).collect(),
         });
-        Some(HostInputs { now: self.now, capacity: self.machine.capacity, processes: processes.collect() })
+        Some(HostInputs {
+            now: self.now,
+            capacity: self.machine.capacity,
+            host: self.machine.host,
+            processes: processes.collect(),
+        })
     }
 
     fn keep_verdicts(&mut self, plan: &HostPlan) {

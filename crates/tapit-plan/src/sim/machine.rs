@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapit_model::{Exit, MemoryMib, Moment, ProcessKey, Reason, Timestamp};
 
 use super::behaviour::Behaviour;
-use crate::host::{InstanceFacts, Phase};
+use crate::host::{HostMemory, InstanceFacts, Phase};
 
 /// A container, alive or dead.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ impl Record {
 
 pub(super) struct Machine {
     pub capacity: MemoryMib,
+    pub host: HostMemory,
     pub containers: BTreeMap<(ProcessKey, u64), Container>,
     pub records: BTreeMap<ProcessKey, BTreeMap<u64, Record>>,
     /// The highest serial that each process ever gave out.
@@ -83,6 +84,7 @@ impl Machine {
     pub(super) fn new(capacity: MemoryMib) -> Self {
         Self {
             capacity,
+            host: HostMemory::Ample,
             containers: BTreeMap::new(),
             records: BTreeMap::new(),
             serials: BTreeMap::new(),

@@ -7,6 +7,7 @@ use tapit_model::{
 use super::Sim;
 use super::server::{Held, Server};
 use crate::app::{AppInputs, plan_app};
+use crate::host::HostMemory;
 
 /// Without anything else the engine looks again after this long.
 const IDLE_MILLIS: u64 = 30_000;
@@ -46,6 +47,14 @@ impl Sim {
         if self.rng.per_mille(15) {
             self.machine.capacity = MemoryMib::from_mib(512 * self.rng.between(1, 8));
             self.note(format!("capacity {}", self.machine.capacity.mib()));
+        }
+        if self.rng.per_mille(20) {
+            self.machine.host = match self.rng.below(4) {
+                0 => HostMemory::Tight,
+                1 => HostMemory::Short(MemoryMib::from_mib(self.rng.between(1, 1024))),
+                _ => HostMemory::Ample,
+            };
+            self.note(format!("host {:?}", self.machine.host));
         }
         if self.rng.percent(10) {
             self.machine.deafness_millis = if self.rng.percent(50) { 0 } else { self.rng.below(20_000) };
@@ -178,6 +187,7 @@ impl Sim {
         self.note("calm".to_owned());
         self.calm = true;
         self.machine.deafness_millis = 0;
+        self.machine.host = HostMemory::Ample;
         let now = self.now;
         for container in self.machine.containers.values_mut().filter(|container| container.is_running()) {
             container.sick_until = now;

@@ -232,3 +232,35 @@ fn a_crash_loop_leaves_the_plans_for_its_siblings_alone() {
     );
     check(&format!("api g1 demand=1\n1 g1 demand/0 healthy\n{sibling}"), "look again +59s");
 }
+
+#[test]
+fn a_host_short_of_memory_reclaims_the_newest_spot_instances_until_enough_is_on_its_way() {
+    let work = "work g1 spot=3
+                  1 g1 spot/0 healthy@-90s
+                  2 g1 spot/1 healthy@-30s
+                  3 g1 spot/2 healthy@-60s";
+    check(&format!("host_lacks 1\n{work}"), "work: drain work.2 reclaimed");
+    check(&format!("host_lacks 129\n{work}"), "work: drain work.2 reclaimed\nwork: drain work.3 reclaimed");
+    check(
+        "host_lacks 128
+         work g1 spot=3
+           1 g1 spot/0 healthy@-90s
+           2 g1 spot/1 draining@-1s reclaimed in_flight=1
+           3 g1 spot/2 healthy@-60s",
+        "work: blocked capacity 1 spot
+         look again +29s",
+    );
+}
+
+#[test]
+fn demand_instances_start_and_stay_on_a_host_short_of_memory_and_spot_instances_wait() {
+    let state = "host_lacks 512
+                 web g1 demand=2 spot=1
+                   1 g1 demand/0 healthy@-90s";
+    check(state, "web: start web.100 g1 demand/1 size=128\nweb: blocked capacity 1 spot");
+    check(
+        &state.replace("host_lacks 512", "host_tight"),
+        "web: start web.100 g1 demand/1 size=128\nweb: blocked capacity 1 spot",
+    );
+    assert!(blocked_texts(state)[0].contains("the host itself is short of memory"), "{:?}", blocked_texts(state));
+}

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! capacity 1024                                      a header line; MiB
+//! host_lacks 128                                     another; or host_tight; ample without it
 //! web g2 demand=2 spot=1 size=256 public next=9      a process and its target; `web absent` for an absent one
 //!   1 g1 demand/0 healthy@-90s routed                an instance: serial, generation, kind/slot, phase@age, flags
 //!   2 g2 demand/1 stopped@-5s crashed restarts=2 healthy_for=3s
@@ -16,7 +17,7 @@ use tapit_model::{
     Seconds, Size,
 };
 
-use crate::host::{Action, Ended, HostInputs, HostPlan, InstanceFacts, Phase, ProcessInputs, plan_host};
+use crate::host::{Action, Ended, HostInputs, HostMemory, HostPlan, InstanceFacts, Phase, ProcessInputs, plan_host};
 
 pub(crate) const NOW: Moment = Moment(1_000_000);
 
@@ -37,11 +38,20 @@ fn lines(text: &str) -> String {
 }
 
 pub(crate) fn parse(text: &str) -> HostInputs {
-    let mut inputs = HostInputs { now: NOW, capacity: MemoryMib::from_mib(1_000_000), processes: Vec::new() };
+    let mut inputs = HostInputs {
+        now: NOW,
+        capacity: MemoryMib::from_mib(1_000_000),
+        host: HostMemory::Ample,
+        processes: Vec::new(),
+    };
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         if words[0] == "capacity" {
             inputs.capacity = MemoryMib::from_mib(words[1].parse().expect(line));
+        } else if words[0] == "host_lacks" {
+            inputs.host = HostMemory::Short(MemoryMib::from_mib(words[1].parse().expect(line)));
+        } else if words[0] == "host_tight" {
+            inputs.host = HostMemory::Tight;
         } else if words[0].parse::<u64>().is_ok() {
             let process = inputs.processes.last_mut().expect("an instance stands below its process");
             let size = process.formation().map_or(size_of(128), |formation| formation.size);
