@@ -74,6 +74,7 @@ fn surroundings() {
 /// Files that must read as empty or not at all, directories that must be empty.
 fn covered() {
     let paths = [
+        "/dev/kcore",
         "/proc/acpi",
         "/proc/asound",
         "/proc/interrupts",

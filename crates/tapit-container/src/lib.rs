@@ -6,6 +6,9 @@
 
 pub mod doctor;
 pub mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod images;
 pub mod instance;
 pub mod linux;

@@ -9,6 +9,7 @@ mod error;
 mod exec;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod keep;
 mod logs;
 mod rest;
 
@@ -18,11 +19,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tapit_model::{
     Digest, ImageRef, ImageView, InstanceId, InstanceKey, MemoryMib, PinnedImage, ProcessKey, ProcessObserved,
-    ProcessTarget, RegistryName, RegistrySettings, Transfer, Usage, UsageOf,
+    ProcessTarget, PruneExtent, RegistryName, RegistrySettings, Transfer, Usage, UsageOf,
 };
 
 pub use error::{EngineError, ImageFault};
 pub use exec::{EXEC_QUEUE, ExecInput, ExecOutput, ExecRequest, ExecSession, Terminal};
+pub use keep::{AskInUse, Forget, Freed, InUse};
 pub use logs::{LogPart, LogPosition, LogReading};
 pub use rest::rest_after;
 
@@ -113,11 +115,17 @@ pub trait Images: Send + Sync {
     /// Imports a tar of `docker save` or of an OCI layout from a file. `name` names it when the archive does not, or
     /// instead of the archive's own name. Returns what was imported.
     async fn import(&self, archive: &std::path::Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError>;
+    /// The same for an archive that a builder has just made.
+    async fn import_built(&self, archive: &std::path::Path, name: &ImageRef) -> Result<Vec<ImageView>, EngineError>;
     async fn list(&self) -> Result<Vec<ImageView>, EngineError>;
-    /// Forgets a name, and its layers where nothing else holds them. `in_use` digests are kept on disk.
-    async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError>;
-    /// Forgets every image whose digest is not in use. Returns the freed bytes and the names.
-    async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError>;
+    /// Unpacked bytes of all images, also of those on their way.
+    async fn bytes(&self) -> Result<u64, EngineError>;
+    /// Forgets a name, or all names of an image. The image itself goes as well unless another name or a user keeps it.
+    async fn delete(&self, what: &Forget, in_use: &AskInUse) -> Result<Freed, EngineError>;
+    /// Forgets images that nothing uses.
+    async fn prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError>;
+    /// What `prune` would do now.
+    async fn would_prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError>;
     /// Asks the registry what an image is now and holds that. Unlike `prepare`, a copy held here is no answer when the
     /// registry gives none.
     async fn pull(&self, image: &ImageRef, transfer: &TransferWatch) -> Result<ImageView, EngineError>;

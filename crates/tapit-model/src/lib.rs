@@ -8,6 +8,7 @@ mod confinement;
 mod error;
 mod event;
 mod exec;
+mod held;
 mod ids;
 mod image;
 mod keys;
@@ -31,6 +32,7 @@ pub use confinement::{Capability, Confinement};
 pub use error::{Code, Refusal, describe, nearest};
 pub use event::{Event, EventKind};
 pub use exec::{EXEC_MAX_PAYLOAD, EXEC_PROTOCOL, EXEC_WINDOW, ExecFrame, ExecFrameError, WindowSize};
+pub use held::{ImageKey, ImageOrigin, PruneExtent};
 pub use ids::{AppName, InstanceId, InstanceKey, NameError, ProcessKey, ProcessName};
 pub use image::{Digest, ImageError, ImageRef};
 pub use keys::{KeyInfo, PROCESS_KEYS, ProcessField, process_field};
@@ -40,7 +42,7 @@ pub use observed::{
 };
 pub use patch::{Assign, CountChange, ProcessPatch, ResizeMode, Words};
 pub use quantity::{CpuMillis, MemoryMib, QuantityError, Seconds};
-pub use registry::{RegistryError, RegistryLogin, RegistryName, RegistrySettings};
+pub use registry::{REGISTRY_KEYS, RegistryError, RegistryLogin, RegistryName, RegistryPatch, RegistrySettings};
 pub use request::Request;
 pub use route::{Backend, Route, RouteTable};
 pub use spec::{Health, InstanceKind, Lifecycle, Port, PortSetting, ProcessSpec, Size};
@@ -50,7 +52,7 @@ pub use transfer::{LayerState, LayerTransfer, Transfer, TransferFrame};
 pub use usage::{NetworkUsage, Pressure, Usage, UsageOf};
 pub use view::{
     AppView, BlockedView, Counts, EventView, HealthView, ImageView, InstanceUsageView, InstanceView, LastExitView,
-    LogLineView, Outcome, ProcessView, Progress, RequestCounts, RolloutView, StatusView,
+    LogLineView, Outcome, ProcessView, Progress, RegistryView, RequestCounts, RolloutView, StatusView,
 };
 pub use world::{
     App, Change, Generation, ImageSource, Process, Revision, Rollout, RolloutKind, RolloutState, Template, World,

@@ -250,7 +250,7 @@ fn new_count(key: &str, change: &Option<Assign<CountChange>>, present: u32, defa
 const BOOLEAN: &str = "give true or false (yes/no, on/off, 1/0)";
 
 /// Booleans as users write them.
-fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Some(true),
         "false" | "no" | "off" | "0" => Some(false),

@@ -6,6 +6,7 @@ use crate::{ImageView, Refusal};
 
 /// What happens to a layer at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LayerState {
     Waiting,
@@ -19,6 +20,7 @@ pub enum LayerState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LayerTransfer {
     /// Twelve digits of the layer's digest.
     pub layer: String,
@@ -31,12 +33,14 @@ pub struct LayerTransfer {
 
 /// All layers of one image, lowest first; empty until the registry has said what the image is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Transfer {
     pub layers: Vec<LayerTransfer>,
 }
 
 /// What the server tells of a transfer, a line of JSON each; the last one is `done` or `failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TransferFrame {
     Progress(Transfer),

@@ -162,23 +162,38 @@ views! {
     }
 
     pub struct ImageView {
-        /// `NAME:TAG`.
+        /// `NAME:TAG`; `<none>` for one that no name stands for any more.
         pub name: String,
         /// Of the image's config.
         pub digest: String,
         /// Unpacked bytes of its layers.
         pub size: u64,
+        /// So many of them are in layers that other images have too.
+        pub shared: u64,
+        /// And so many would be free if this image alone went, with all of its names.
+        pub unique: u64,
         pub layers: u32,
-        /// `import` or `pull`.
+        /// `import`, `pull` or `build`.
         pub source: String,
         pub created_at: String,
-        /// Processes (`APP/PROCESS`) that use it.
+        /// When it came or was last in use, to the hour.
+        pub used_at: String,
+        /// Processes (`APP/PROCESS`) that use it, and apps (`APP`) that name it for processes to come.
         pub used_by: Vec<String>,
         pub entrypoint: Vec<String>,
         pub command: Vec<String>,
         pub exposed_ports: Vec<u16>,
         pub user: String,
         pub working_dir: String,
+    }
+
+    /// What is set for a registry. The password is never shown.
+    pub struct RegistryView {
+        pub name: String,
+        /// Of the login that is set, which has a password.
+        pub username: Option<String>,
+        pub mirror: Vec<String>,
+        pub plain_http: bool,
     }
 
     pub struct StatusView {
@@ -196,6 +211,10 @@ views! {
         pub capacity_memory: Option<f64>,
         /// GB taken by instances.
         pub used_memory: f64,
+        /// Unpacked bytes of all images that are held.
+        pub images_bytes: u64,
+        /// GB that they may take before unused ones go by themselves; `null`: none ever goes.
+        pub images_disk: Option<f64>,
         /// Resident bytes of the server.
         pub server_memory_bytes: u64,
         /// What this host lacks, one sentence each.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tapit_engine::SharedEngine;
@@ -22,6 +22,8 @@ pub struct Facts {
     pub http: std::net::SocketAddr,
     pub data_dir: PathBuf,
     pub started_at: Timestamp,
+    /// Bytes that images may take before unused ones go; `None`: no bound.
+    pub images_disk: Option<u64>,
 }
 
 pub struct Hub {
@@ -35,6 +37,7 @@ pub struct Hub {
     snapshot: Mutex<Snapshot>,
     requests: Mutex<RequestWindows>,
     images: Mutex<BTreeMap<ImageRef, ImageProgress>>,
+    images_over: AtomicU64,
     sent: Mutex<Sent>,
 }
 
@@ -58,6 +61,7 @@ impl Hub {
             snapshot: Mutex::default(),
             requests: Mutex::default(),
             images: Mutex::default(),
+            images_over: AtomicU64::new(0),
             sent: Mutex::default(),
         }
     }
@@ -100,6 +104,16 @@ impl Hub {
 
     pub fn images(&self) -> MutexGuard<'_, BTreeMap<ImageRef, ImageProgress>> {
         lock(&self.images)
+    }
+
+    /// Bytes that images take above what they may, as of the last look.
+    pub fn images_over(&self) -> u64 {
+        self.images_over.load(Ordering::Relaxed)
+    }
+
+    /// Notes how it is now. Answers how it was before.
+    pub fn note_images_over(&self, bytes: u64) -> u64 {
+        self.images_over.swap(bytes, Ordering::Relaxed)
     }
 
     pub fn sent(&self) -> MutexGuard<'_, Sent> {

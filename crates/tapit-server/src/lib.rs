@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod execute;
 mod hub;
+mod keep;
 mod ledger;
 mod lock;
 pub mod metrics;

@@ -9,8 +9,8 @@ use tapit_model::{Event, EventKind, ImageRef, describe};
 use tapit_plan::app::{self, ImageProgress, Prepare};
 use tapit_store::StoreError;
 
-use crate::clock;
 use crate::hub::Hub;
+use crate::{clock, keep};
 
 /// Between attempts while a registry does not answer; after the last one the rollout has failed.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
@@ -29,6 +29,7 @@ pub fn spawn(hub: &Arc<Hub>, prepare: Prepare) {
             Err((error, attempts)) => failed(&hub, &prepare.image, &error, attempts),
         }
         hub.nudge();
+        keep::trim(&hub, &[]).await;
     });
 }
 

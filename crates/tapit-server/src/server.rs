@@ -17,13 +17,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{ApiAddress, Config, LogFormat, ServerArgs};
+use crate::config::{ApiAddress, Config, ImagesDisk, LogFormat, ServerArgs};
 use crate::hub::{Facts, Hub};
 use crate::ledger::Ledger;
 use crate::lock::{DataDirLock, LockError};
 use crate::service::Service;
 use crate::traffic::RouterTraffic;
-use crate::{api, clock, reconcile};
+use crate::{api, clock, keep, reconcile};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -114,7 +114,13 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     engine.adopt(ledger.read(reconcile::initial_targets)).await?;
 
     let api = Api::bind(&config.api)?;
-    let facts = Facts { api_url: api.url(), http, data_dir: config.data_dir.clone(), started_at: clock::now() };
+    let facts = Facts {
+        api_url: api.url(),
+        http,
+        data_dir: config.data_dir.clone(),
+        started_at: clock::now(),
+        images_disk: images_disk(&config)?,
+    };
     let seen_before = ledger.observed()?;
     let hub = Arc::new(Hub::new(facts, ledger, Arc::clone(&engine), router.handle()));
     hub.snapshot().observed = seen_before.into_iter().map(|(key, instances)| earlier(key, instances)).collect();
@@ -122,6 +128,7 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     let (close, closing) = watch::channel(false);
     let serving = tokio::spawn(router.serve(closed(closing.clone())));
     let reconciling = tokio::spawn(reconcile::run(Arc::clone(&hub), closing.clone()));
+    let keeping = tokio::spawn(keep::run(Arc::clone(&hub), closing.clone()));
     let core = Arc::new(Service::new(Arc::clone(&hub)));
     let answering = tokio::spawn(api.serve(core, config.token.clone(), closing));
     announce(&hub.facts.api_url, &http.to_string(), engine.name());
@@ -132,6 +139,7 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     hub.close();
     // The loop first, so that nothing is ordered any more; then the router drains what is in flight.
     let _ = reconciling.await;
+    let _ = keeping.await;
     if config.ephemeral {
         engine.teardown().await?;
     }
@@ -176,6 +184,7 @@ async fn open_engine(config: &Config, router: &Router) -> Result<SharedEngine, S
         exe: OWN_PROGRAM.into(),
         capacity: config.capacity,
         spares_memory: config.spares,
+        reserve_memory: config.reserve,
         traffic,
     };
     let engine = Embedded::open(embedded).await?;
@@ -183,6 +192,20 @@ async fn open_engine(config: &Config, router: &Router) -> Result<SharedEngine, S
         tracing::warn!("{warning}");
     }
     Ok(engine)
+}
+
+/// Bytes that images may take; `None`: no bound.
+fn images_disk(config: &Config) -> Result<Option<u64>, ServerError> {
+    match config.images_disk {
+        ImagesDisk::Unbounded => Ok(None),
+        ImagesDisk::Bytes(bytes) => Ok(Some(bytes)),
+        ImagesDisk::Half => {
+            let path = &config.data_dir;
+            let failed = |error: nix::Error| ServerError::DataDir { path: path.clone(), source: error.into() };
+            let system = nix::sys::statvfs::statvfs(path).map_err(failed)?;
+            Ok(Some(system.blocks() * system.fragment_size() / 2))
+        }
+    }
 }
 
 fn earlier(key: tapit_model::ProcessKey, instances: Vec<tapit_model::InstanceObserved>) -> ProcessObserved {

@@ -4,7 +4,10 @@ mod changes;
 mod exec;
 mod images;
 mod logs;
+mod push;
 mod reading;
+mod registries;
+mod transfer;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -14,14 +17,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tapit_engine::ExecSession;
 use tapit_model::{
-    AppName, AppView, Code, EventView, ImageRef, ImageView, InstanceUsageView, Outcome, ProcessName, ProcessView,
-    Progress, Refusal, Request, StatusView, World, describe,
+    AppName, AppView, Code, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView, Outcome, ProcessName,
+    ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request, StatusView, World, describe,
 };
 use tapit_store::{EventFilter, StoreError};
 
 use tokio::sync::Semaphore;
 
-use crate::api::{Core, ExecAsked, LogPages, LogQuery};
+use crate::api::{Core, ExecAsked, LogPages, LogQuery, TransferFrames};
 use crate::hub::Hub;
 use crate::metrics::Measurements;
 
@@ -105,27 +108,55 @@ impl Core for Service {
     }
 
     async fn status(&self) -> StatusView {
-        reading::status(&self.hub)
+        reading::status(&self.hub).await
     }
 
     async fn images(&self) -> Result<Vec<ImageView>, Refusal> {
         images::list(&self.hub).await
     }
 
-    async fn image(&self, name: &ImageRef) -> Result<ImageView, Refusal> {
-        images::show(&self.hub, name).await
+    async fn image(&self, key: &ImageKey) -> Result<ImageView, Refusal> {
+        images::show(&self.hub, key).await
+    }
+
+    async fn push_image(&self, name: ImageRef, to: ImageRef) -> Result<TransferFrames, Refusal> {
+        push::push(&self.hub, name, to).await
+    }
+
+    async fn pull_image(&self, name: ImageRef) -> TransferFrames {
+        images::pull(&self.hub, name)
     }
 
     async fn import_image(&self, archive: &Path, name: Option<ImageRef>) -> Result<Vec<ImageView>, Refusal> {
         images::import(&self.hub, archive, name.as_ref()).await
     }
 
-    async fn delete_image(&self, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal> {
-        images::delete(&self.hub, name, dry_run).await
+    async fn import_built(&self, archive: &Path, name: ImageRef) -> Result<Vec<ImageView>, Refusal> {
+        images::import_built(&self.hub, archive, &name).await
+    }
+
+    async fn delete_image(&self, key: &ImageKey, dry_run: bool) -> Result<Outcome, Refusal> {
+        images::delete(&self.hub, key, dry_run).await
     }
 
     async fn prune_images(&self, dry_run: bool) -> Result<Outcome, Refusal> {
         images::prune(&self.hub, dry_run).await
+    }
+
+    async fn registries(&self) -> Result<Vec<RegistryView>, Refusal> {
+        registries::list(&self.hub).await
+    }
+
+    async fn registry(&self, name: &RegistryName) -> Result<RegistryView, Refusal> {
+        registries::show(&self.hub, name).await
+    }
+
+    async fn set_registry(&self, name: &RegistryName, patch: RegistryPatch, dry_run: bool) -> Result<Outcome, Refusal> {
+        registries::set(&self.hub, name, patch, dry_run).await
+    }
+
+    async fn delete_registry(&self, name: &RegistryName, dry_run: bool) -> Result<Outcome, Refusal> {
+        registries::delete(&self.hub, name, dry_run).await
     }
 
     fn spool_dir(&self) -> PathBuf {

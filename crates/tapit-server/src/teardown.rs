@@ -45,6 +45,7 @@ pub fn teardown(given: &Path) -> Result<String, Refusal> {
             exe: OWN_PROGRAM.into(),
             capacity: None,
             spares_memory: MemoryMib::from_mib(0),
+            reserve_memory: Some(MemoryMib::from_mib(0)),
             traffic: Arc::new(NoTraffic),
         };
         let engine = Embedded::open(config).await?;

@@ -4,19 +4,21 @@
 //! `tapit_plan`; here they are put beside the rest.
 
 mod app;
+mod image;
 mod instance;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 use tapit_model::{
-    Blocked, BlockedView, Check, CommandLine, Counts, Event, EventView, Generation, HealthView, ImageSource, ImageView,
-    InstanceId, InstanceKind, InstanceState, PinnedImage, Port, PortSetting, Process, ProcessObserved, ProcessView,
-    RequestCounts, Rollout, RolloutView, Template, Timestamp, Usage, World,
+    Blocked, BlockedView, Check, CommandLine, Counts, Event, EventView, HealthView, ImageSource, InstanceId,
+    InstanceKind, InstanceState, PinnedImage, Port, PortSetting, Process, ProcessObserved, ProcessView, RequestCounts,
+    Rollout, RolloutView, Template, Timestamp, Usage, World,
 };
 use tapit_plan::app::{health_check, resolve_port, status};
 
 pub use app::app_view;
+pub use image::{image_view, in_use, is_named};
 pub use usage::usage_views;
 
 /// What all views share.
@@ -177,16 +179,4 @@ pub fn event_view((id, event): (u64, Event)) -> EventView {
         kind: event.kind.as_str().to_owned(),
         text: event.text,
     }
-}
-
-/// An image as the engine tells of it, with the processes that use it: those whose running or wanted generation is
-/// pinned to its digest.
-pub fn image_view(world: &World, held: ImageView) -> ImageView {
-    let uses = |generation: &&Generation| {
-        pinned(&generation.template).is_some_and(|image| image.digest.as_str() == held.digest)
-    };
-    // Generations are sorted by process, so equal neighbours are all that there is to remove.
-    let mut used_by: Vec<String> = world.generations.values().filter(uses).map(|row| row.key.to_string()).collect();
-    used_by.dedup();
-    ImageView { used_by, ..held }
 }

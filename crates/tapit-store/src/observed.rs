@@ -24,13 +24,22 @@ pub(crate) fn replace(
     if stored.is_none() {
         return Ok(());
     }
+    // Of a process with hundreds of instances one changes at a time: only what differs is written.
+    let held = transaction
+        .prepare_cached("SELECT id, body FROM instances WHERE app = ?1 AND process = ?2 ORDER BY position")?
+        .query_map(params![app, process], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
     transaction
-        .prepare_cached("DELETE FROM instances WHERE app = ?1 AND process = ?2")?
-        .execute(params![app, process])?;
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO instances (app, process, position, id, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        .prepare_cached("DELETE FROM instances WHERE app = ?1 AND process = ?2 AND position >= ?3")?
+        .execute(params![app, process, instances.len()])?;
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO instances (app, process, position, id, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for (position, instance) in instances.iter().enumerate() {
-        insert.execute(params![app, process, position, instance.id.as_str(), encode(TABLE, instance)?])?;
+        let (id, body) = (instance.id.as_str(), encode(TABLE, instance)?);
+        if held.get(position).is_none_or(|(held_id, held_body)| held_id != id || *held_body != body) {
+            put.execute(params![app, process, position, id, body])?;
+        }
     }
     Ok(())
 }

@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use tapit_model::{AppName, ImageRef, ProcessName, Refusal, Words};
+use tapit_model::{AppName, ImageKey, ImageRef, ProcessName, Refusal, RegistryName, Words};
 
+use crate::builder::{Builder, Options};
 use crate::grammar::completion::Shell;
 use crate::grammar::help::Topic;
 use crate::surroundings::Surroundings;
@@ -32,6 +33,28 @@ pub struct Common {
 pub enum Format {
     Table,
     Json,
+}
+
+/// How an image that is to be built is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageName {
+    Whole(ImageRef),
+    /// As the app's image is, with this tag.
+    Tagged(String),
+    /// The same, with a tag that says which state was built.
+    OfTheApp,
+}
+
+/// An image to build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildWanted {
+    /// Both paths as typed.
+    pub context: PathBuf,
+    pub dockerfile: Option<PathBuf>,
+    pub name: ImageName,
+    /// `None`: the first that works.
+    pub builder: Option<Builder>,
+    pub options: Options,
 }
 
 /// Where an image archive is read from.
@@ -78,9 +101,16 @@ pub enum Command {
     DeleteProcess { name: Option<ProcessName> },
     InterruptProcess { name: Option<ProcessName>, count: u32 },
     ImportImage { source: ArchiveSource, name: Option<ImageRef> },
+    BuildImage(BuildWanted),
+    PushImage { name: Option<ImageRef>, to: Option<ImageRef> },
+    SetRegistry { name: RegistryName, words: Words },
+    ListRegistries,
+    ShowRegistry { name: RegistryName },
+    DeleteRegistry { name: RegistryName },
+    PullImage { name: ImageRef },
     ListImages,
-    ShowImage { name: ImageRef },
-    DeleteImage { name: ImageRef },
+    ShowImage { key: ImageKey },
+    DeleteImage { key: ImageKey },
     PruneImages,
     Events { process: Option<ProcessName>, lines: u32, reading: Reading },
     Logs(LogsWanted),
@@ -132,6 +162,8 @@ pub struct ServerWords {
     pub ephemeral: bool,
     pub capacity_memory: Option<String>,
     pub spares_memory: Option<String>,
+    pub reserve_memory: Option<String>,
+    pub images_disk: Option<String>,
     pub log_format: Option<String>,
 }
 
@@ -157,6 +189,8 @@ impl ServerWords {
         from(&flags::ENGINE, &mut self.engine)?;
         from(&flags::CAPACITY_MEMORY, &mut self.capacity_memory)?;
         from(&flags::SPARES_MEMORY, &mut self.spares_memory)?;
+        from(&flags::RESERVE_MEMORY, &mut self.reserve_memory)?;
+        from(&flags::IMAGES_DISK, &mut self.images_disk)?;
         from(&flags::LOG_FORMAT, &mut self.log_format)?;
         let mut ephemeral = None;
         from(&flags::EPHEMERAL, &mut ephemeral)?;

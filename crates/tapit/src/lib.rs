@@ -4,6 +4,7 @@
 //! request, sends it to a server over HTTP, and shows the answer. Running a server is left to the caller, which is told
 //! so by [`Ending`]; that keeps everything here testable against a scripted server.
 
+pub mod builder;
 pub mod client;
 pub mod commands;
 pub mod grammar;

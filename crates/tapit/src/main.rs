@@ -62,6 +62,28 @@ fn command(arguments: Vec<OsString>, surroundings: &Surroundings, screen: &mut S
 }
 
 fn server_args(data_dir: PathBuf, words: ServerWords) -> ServerArgs {
-    let ServerWords { data_dir: _, api, http, engine, ephemeral, capacity_memory, spares_memory, log_format } = words;
-    ServerArgs { data_dir, api, http, engine, ephemeral, capacity_memory, spares_memory, log_format }
+    let ServerWords {
+        data_dir: _,
+        api,
+        http,
+        engine,
+        ephemeral,
+        capacity_memory,
+        spares_memory,
+        reserve_memory,
+        images_disk,
+        log_format,
+    } = words;
+    ServerArgs {
+        data_dir,
+        api,
+        http,
+        engine,
+        ephemeral,
+        capacity_memory,
+        spares_memory,
+        reserve_memory,
+        images_disk,
+        log_format,
+    }
 }

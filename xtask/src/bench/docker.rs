@@ -19,6 +19,7 @@ const BRIDGE: &str = "docker0";
 pub struct Docker {
     daemon: Child,
     home: TempDir,
+    _store: TempDir,
     /// The daemon makes the bridge and leaves it behind; one that was there before is somebody else's.
     made_bridge: bool,
 }
@@ -32,11 +33,19 @@ pub struct Container<'a> {
 impl Docker {
     /// Starts one and loads the image into it; `None` where there is none to start.
     pub fn find(rig: &Rig) -> Result<Option<Self>, BenchError> {
-        let home = tempfile::Builder::new().prefix("tapit-dockerd-").tempdir_in("/tmp");
-        let home = home.map_err(|source| BenchError::Image { source })?;
+        let Some(docker) = Self::launch(Path::new("/tmp"))? else { return Ok(None) };
+        docker.run(&["load", "--quiet", "--input", &rig.archive().display().to_string()])?;
+        Ok(Some(docker))
+    }
+
+    /// Starts one that keeps its images in a directory of its own below `near`; `None` where there is none to start.
+    pub fn launch(near: &Path) -> Result<Option<Self>, BenchError> {
+        let made = |source| BenchError::Image { source };
+        let home = tempfile::Builder::new().prefix("tapit-dockerd-").tempdir_in("/tmp").map_err(made)?;
+        let store = tempfile::Builder::new().prefix("tapit-dockerd-").tempdir_in(near).map_err(made)?;
         let path = |name: &str| home.path().join(name);
         let mut dockerd = Command::new("dockerd");
-        dockerd.arg("--data-root").arg(path("data")).arg("--exec-root").arg(path("exec"));
+        dockerd.arg("--data-root").arg(store.path()).arg("--exec-root").arg(path("exec"));
         dockerd.arg("--pidfile").arg(path("pid")).arg("--host").arg(format!("unix://{}", path("sock").display()));
         // Its packet filter rules would stay behind; the published port is served by its proxy without them.
         dockerd.args(["--iptables=false", "--ip6tables=false", "--ip-masq=false"]);
@@ -46,7 +55,7 @@ impl Docker {
             println!("dockerd is not installed, so its rows are left out");
             return Ok(None);
         };
-        let docker = Self { daemon, home, made_bridge };
+        let docker = Self { daemon, home, _store: store, made_bridge };
         let end = Instant::now() + PATIENCE;
         while let Err(error) = docker.run(&["info"]) {
             if Instant::now() >= end {
@@ -55,7 +64,6 @@ impl Docker {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        docker.run(&["load", "--quiet", "--input", &rig.archive().display().to_string()])?;
         Ok(Some(docker))
     }
 

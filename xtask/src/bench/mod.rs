@@ -12,6 +12,7 @@ mod docker;
 mod exec;
 mod logs;
 mod memory;
+mod pull;
 mod rig;
 mod siblings;
 mod start;
@@ -57,7 +58,7 @@ struct Named {
     run: fn(&Bench) -> Result<(), BenchError>,
 }
 
-const BENCHES: [Named; 7] = [
+const BENCHES: [Named; 8] = [
     Named {
         name: "start",
         about: "from the call to the program's first instruction, beside crun, runc, podman, docker",
@@ -67,6 +68,11 @@ const BENCHES: [Named; 7] = [
     Named { name: "density", about: "200 and 500 idle instances: time, memory, what stays", run: density::run },
     Named { name: "logs", about: "lines a second that reach the log, and lost ones", run: logs::run },
     Named { name: "exec", about: "a command in a running container", run: exec::run },
+    Named {
+        name: "pull",
+        about: "a large image from a registry to disk, beside skopeo with umoci, and docker",
+        run: pull::run,
+    },
     Named { name: "siblings", about: "answers of one process while another misbehaves", run: siblings::run },
     Named { name: "cycles", about: "apps made and deleted while server and monitors are killed", run: cycles::run },
 ];

@@ -200,6 +200,7 @@ fn take_over(shared: &Shared, checks: &Checks, key: &ProcessKey, serial: u64) ->
 fn presumed(shared: &Shared, order: &Order, check: Option<&Check>) -> Life {
     Life {
         boot_id: shared.boot_id.clone(),
+        image: None,
         phase: Phase::Starting { since: clock::moment() },
         size: order.size,
         check: check.cloned().unwrap_or(Check::Uptime(Seconds(0))),

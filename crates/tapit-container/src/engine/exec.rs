@@ -204,8 +204,8 @@ async fn carry(streams: Streams, inputs: mpsc::Receiver<ExecInput>, outputs: mps
     if let Some(stderr) = stderr {
         pumps.spawn(pump(stderr, ExecOutput::Stderr, outputs.clone(), told));
     }
-    let feed = Feed { stdin, terminal, waiting: VecDeque::new(), ending: false, taken: 0 };
-    let end = attend(socket, reports, feed, (inputs, &outputs)).await;
+    let mut feed = Feed { stdin, terminal, waiting: VecDeque::new(), ending: false, taken: 0 };
+    let end = attend(socket, reports, &mut feed, (inputs, &outputs)).await;
     let last = match end {
         End::Exited(status) => ExecOutput::Exited(status),
         End::Lost(text) => ExecOutput::Lost(text.to_owned()),
@@ -213,6 +213,10 @@ async fn carry(streams: Streams, inputs: mpsc::Receiver<ExecInput>, outputs: mps
     };
     ended.send_replace(true);
     while pumps.join_next().await.is_some() {}
+    if feed.taken > 0 {
+        // The command may have taken its last input and ended in one moment.
+        let _ = outputs.send(ExecOutput::Taken(feed.taken)).await;
+    }
     // Whoever does not listen any more needs no status either.
     let _ = outputs.send(last).await;
 }
@@ -328,7 +332,7 @@ impl Feed {
 async fn attend(
     mut socket: UnixStream,
     mut reports: Reports,
-    mut feed: Feed,
+    feed: &mut Feed,
     (mut inputs, outputs): (mpsc::Receiver<ExecInput>, &mpsc::Sender<ExecOutput>),
 ) -> End {
     loop {
@@ -357,5 +361,58 @@ async fn attend(
             },
             () = outputs.closed() => return End::LetGo,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A command that says a word and has ended before anybody looks. Answers how much of its input reached it, and what
+    /// was told of it.
+    async fn carried() -> (usize, Vec<ExecOutput>) {
+        let (ours, mut helper) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        helper.write_all(b"{\"ended\":0}\n").expect("has room");
+        ours.set_nonblocking(true).expect("can be");
+        let (stdin, mut command) = tokio::io::duplex(64);
+        let streams = Streams {
+            socket: UnixStream::from_std(ours).expect("a socket"),
+            reports: Reports::default(),
+            stdin: Some(Box::new(stdin)),
+            stdout: Box::new(&b"word"[..]),
+            stderr: None,
+            terminal: None,
+        };
+        let (input, inputs) = mpsc::channel(EXEC_QUEUE);
+        let (outputs, mut output) = mpsc::channel(EXEC_QUEUE);
+        input.send(ExecInput::Bytes(vec![0; 8])).await.expect("has room");
+        carry(streams, inputs, outputs).await;
+        let mut told = Vec::new();
+        while let Some(output) = output.recv().await {
+            told.push(output);
+        }
+        let mut reached = Vec::new();
+        command.read_to_end(&mut reached).await.expect("reads");
+        (reached.len(), told)
+    }
+
+    #[tokio::test]
+    async fn what_a_command_took_just_before_its_end_is_told_before_it() {
+        let mut most = 0;
+        // Which of several things that have happened is seen first is a matter of chance.
+        for _ in 0..200 {
+            let (reached, told) = carried().await;
+            assert!(matches!(told.last(), Some(ExecOutput::Exited(0))), "{told:?}");
+            assert!(
+                told.iter().any(|output| matches!(output, ExecOutput::Stdout(text) if text == b"word")),
+                "{told:?}"
+            );
+            let taken = told.iter().map(|output| if let ExecOutput::Taken(count) = output { *count } else { 0 });
+            assert_eq!(taken.sum::<u32>(), u32::try_from(reached).expect("is little"), "{told:?}");
+            most = most.max(reached);
+        }
+        assert_eq!(most, 8, "the input never reached it");
     }
 }

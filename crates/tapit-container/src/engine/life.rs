@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tapit_model::{Check, Exit, Moment, Reason, Size, Timestamp};
+use tapit_model::{Check, Digest, Exit, Moment, Reason, Size, Timestamp};
 use tapit_plan::host::Phase;
 
 use super::files::replace;
@@ -17,6 +17,9 @@ const FILE: &str = "life.json";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Life {
     pub boot_id: String,
+    /// What it was made from, as long as it lives: its layers must not go. `None`: an older server did not say.
+    #[serde(default)]
+    pub image: Option<Digest>,
     pub phase: Phase,
     pub size: Size,
     pub check: Check,

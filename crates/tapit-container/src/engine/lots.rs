@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tapit_model::AppName;
 
-use crate::instance::{FileError, IdRange, write_json};
+use crate::instance::{FileError, IdRange, Survives, write_json};
 use crate::linux::net::{Subnet, is_subnet_of_an_app};
 
 /// Of one app.
@@ -45,10 +45,10 @@ pub fn read(path: &Path, tag: &str) -> Lots {
     }
 }
 
-/// Replaces the file as a whole, and answers when it would survive the end of the host.
+/// Replaces the file as a whole. The end of the host ends all containers, and the lots may be given out anew.
 pub fn write(path: &Path, tag: &str, lots: &Lots) -> Result<(), FileError> {
     let apps = lots.iter().map(|(app, lot)| (app.to_string(), *lot)).collect();
-    write_json(path, &Book { tag: tag.to_owned(), apps })
+    write_json(path, &Book { tag: tag.to_owned(), apps }, Survives::ServerEnd)
 }
 
 /// Those that are well-formed and share nothing with an earlier one.

@@ -8,7 +8,7 @@ mod actor;
 mod adopt;
 mod apps;
 mod clock;
-mod dns;
+pub(crate) mod dns;
 mod exec;
 mod execute;
 mod files;
@@ -18,6 +18,7 @@ mod logs;
 mod lots;
 mod open;
 mod order;
+mod reserve;
 mod resize;
 mod serials;
 mod shared;
@@ -55,6 +56,8 @@ pub struct EmbeddedConfig {
     pub capacity: Option<MemoryMib>,
     /// Memory for containers that are made before they are needed; 0: none are.
     pub spares_memory: MemoryMib,
+    /// Memory that the host should keep available: below it, spot instances are reclaimed. `None`: a small share of it.
+    pub reserve_memory: Option<MemoryMib>,
     pub traffic: Arc<dyn Traffic>,
 }
 
@@ -62,6 +65,8 @@ pub struct Embedded {
     shared: Arc<Shared>,
     actor: Mutex<Option<JoinHandle<()>>>,
     warnings: Vec<String>,
+    /// Memory that the host should keep available.
+    reserve: MemoryMib,
     meter: usage::Meter,
 }
 
@@ -69,10 +74,15 @@ impl Embedded {
     /// Prepares the host (network, cgroup, images). Nothing is started or stopped before `adopt`.
     pub async fn open(config: EmbeddedConfig) -> Result<Arc<Self>, EngineError> {
         let opened = open::open(config).await?;
+        let shared = Arc::new(opened.shared);
+        let asked = Arc::downgrade(&shared);
+        let running = move || asked.upgrade().map(|shared| shared.state().images()).unwrap_or_default();
+        shared.images.spare_running(Box::new(running));
         let engine = Self {
-            shared: Arc::new(opened.shared),
+            shared,
             actor: Mutex::new(None),
             warnings: opened.warnings,
+            reserve: opened.reserve,
             meter: usage::Meter::default(),
         };
         Ok(Arc::new(engine))
@@ -98,6 +108,7 @@ impl Engine for Embedded {
     async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
         adopt::adopt(&self.shared, targets).await?;
         self.shared.tasks.spawn(apps::tend(Arc::clone(&self.shared)));
+        self.shared.tasks.spawn(reserve::watch(Arc::clone(&self.shared), self.reserve));
         let actor = tokio::spawn(actor::run(Arc::clone(&self.shared)));
         *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
         Ok(())

@@ -9,6 +9,7 @@ use tapit_model::MemoryMib;
 
 use super::EmbeddedConfig;
 use super::apps::Apps;
+use super::reserve;
 use super::shared::{Resources, Shared};
 use super::state::HostState;
 use crate::images::ImageStore;
@@ -17,6 +18,8 @@ use crate::linux::{cgroup, probe};
 pub struct Opened {
     pub shared: Shared,
     pub warnings: Vec<String>,
+    /// Memory that the host should keep available.
+    pub reserve: MemoryMib,
 }
 
 /// Of the host's memory, in percent: the rest is for the host itself and for the server.
@@ -28,7 +31,7 @@ pub async fn open(config: EmbeddedConfig) -> Result<Opened, EngineError> {
 }
 
 fn open_blocking(config: EmbeddedConfig) -> Result<Opened, EngineError> {
-    let EmbeddedConfig { data_dir, exe, capacity, spares_memory, traffic } = config;
+    let EmbeddedConfig { data_dir, exe, capacity, spares_memory, reserve_memory, traffic } = config;
     if !nix::unistd::geteuid().is_root() {
         return Err(EngineError::act(
             "the embedded engine needs root, to make namespaces, mounts and network interfaces; start it with sudo",
@@ -42,15 +45,14 @@ fn open_blocking(config: EmbeddedConfig) -> Result<Opened, EngineError> {
     let apps = Apps::open(&data_dir, &tag)?;
     let images =
         ImageStore::open(&data_dir.join("images"), &exe).map_err(|e| EngineError::act("opening the image store", e))?;
-    let capacity = match capacity {
-        Some(capacity) => capacity,
-        None => host_share()?,
-    };
+    let total = host_memory()?;
+    let capacity = capacity.unwrap_or_else(|| MemoryMib::from_mib(total.mib() * CAPACITY_PERCENT / 100));
+    let reserve = reserve_memory.unwrap_or_else(|| reserve::usual(total));
     let findings = probe::findings(&exe, &dir);
     let warnings = crate::doctor::warnings(&findings);
     let maps_ids = probe::can_map_ids(&findings);
     let resources = Resources { exe, dir, apps, cgroup, images, traffic, maps_ids, spares: spares_memory.bytes() };
-    Ok(Opened { shared: Shared::new(resources, HostState::new(capacity)), warnings })
+    Ok(Opened { shared: Shared::new(resources, HostState::new(capacity)), warnings, reserve })
 }
 
 /// Six hex digits that name everything on the host that belongs to this data directory.
@@ -60,7 +62,7 @@ fn tag(data_dir: &Path) -> Result<String, EngineError> {
     Ok(hash[..3].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn host_share() -> Result<MemoryMib, EngineError> {
+fn host_memory() -> Result<MemoryMib, EngineError> {
     let info = sysinfo().map_err(|e| EngineError::act("reading the size of the host's memory", e))?;
-    Ok(MemoryMib::from_mib(info.ram_total() / 1024 / 1024 * CAPACITY_PERCENT / 100))
+    Ok(MemoryMib::from_mib(info.ram_total() / 1024 / 1024))
 }

@@ -80,6 +80,7 @@ fn enter(shared: &Shared, key: &ProcessKey, order: &StartOrder, ip: Option<Ipv4A
         ip,
         life: super::life::Life {
             boot_id: shared.boot_id.clone(),
+            image: Some(formation.image.digest.clone()),
             phase: Phase::Starting { since: clock::moment() },
             size: order.size,
             check: formation.check.clone(),
@@ -147,12 +148,16 @@ pub async fn intend(shared: &Arc<Shared>, key: &ProcessKey, start: &StartOrder) 
     record.await.map_err(|e| format!("recording it: {e}"))?
 }
 
-/// The container runs. If it was told to stop meanwhile, it learns so now.
+/// The container runs, and its time to get healthy with it. If it was told to stop meanwhile, it learns so now.
 fn launched(shared: &Arc<Shared>, key: &ProcessKey, id: &InstanceId, running: Running) {
     let running = Arc::new(running);
+    let now = clock::moment();
     let entered = shared.update(key, id, |instance| {
         instance.running = Some(Arc::clone(&running));
         instance.life.started_at = Some(clock::timestamp());
+        if let Phase::Starting { since } = &mut instance.life.phase {
+            *since = now;
+        }
         (instance.life.phase, instance.life.size)
     });
     watch::spawn(shared, key, id, Arc::clone(&running));

@@ -1,14 +1,14 @@
 //! Everything that the engine knows, in memory: targets, instances, verdicts. A plain value behind one lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use tapit_model::{
-    Blocked, Check, Exit, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment,
-    ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode, Revision, Size,
+    Blocked, Check, Digest, Exit, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, MemoryMib,
+    Moment, Presence, ProcessKey, ProcessObserved, ProcessTarget, Reason, ReasonCode, Revision, Size,
 };
-use tapit_plan::host::{FailureVerdict, HostInputs, InstanceFacts, Phase, ProcessInputs};
+use tapit_plan::host::{FailureVerdict, HostInputs, HostMemory, InstanceFacts, Phase, ProcessInputs};
 
 use super::life::Life;
 use crate::instance::Running;
@@ -50,6 +50,15 @@ impl Instance {
 
     pub fn is_stopped(&self) -> bool {
         self.state() == InstanceState::Stopped
+    }
+
+    /// Its phase for the planner. The time to get healthy runs from when the program does: what comes before, such as the
+    /// wait for its turn among many, has bounds of its own and is no fault of the program.
+    fn phase(&self, now: Moment) -> Phase {
+        match self.life.phase {
+            Phase::Starting { .. } if self.running.is_none() => Phase::Starting { since: now },
+            phase => phase,
+        }
     }
 
     fn observed(&self) -> InstanceObserved {
@@ -100,6 +109,7 @@ pub struct ProcessState {
 pub struct HostState {
     pub processes: BTreeMap<ProcessKey, ProcessState>,
     pub capacity: MemoryMib,
+    pub host: HostMemory,
     /// Every instance directory was read; before that nothing is planned.
     pub adopted: bool,
     /// No planning any more: the engine closes or tears down.
@@ -108,11 +118,21 @@ pub struct HostState {
 
 impl HostState {
     pub fn new(capacity: MemoryMib) -> Self {
-        Self { processes: BTreeMap::new(), capacity, adopted: false, closing: false }
+        Self { processes: BTreeMap::new(), capacity, host: HostMemory::Ample, adopted: false, closing: false }
     }
 
     pub fn instance_mut(&mut self, key: &ProcessKey, id: &InstanceId) -> Option<&mut Instance> {
         self.processes.get_mut(key)?.instances.values_mut().find(|instance| instance.key.id == *id)
+    }
+
+    /// What instances are made from, and are to be made from.
+    pub fn images(&self) -> BTreeSet<Digest> {
+        let targets = self.processes.values().filter_map(|process| match &process.target.as_ref()?.presence {
+            Presence::Present(formation) => Some(&formation.image.digest),
+            Presence::Absent(_) => None,
+        });
+        let live = self.processes.values().flat_map(|p| p.instances.values()).filter(|i| !i.is_stopped());
+        targets.chain(live.filter_map(|instance| instance.life.image.as_ref())).cloned().collect()
     }
 
     pub fn used(&self) -> MemoryMib {
@@ -144,7 +164,7 @@ impl HostState {
                 slot: instance.slot,
                 size: instance.resizing.unwrap_or(instance.life.size),
                 restarts: instance.restarts,
-                phase: instance.life.phase,
+                phase: instance.phase(now),
                 routed: traffic.routed,
                 in_flight: traffic.in_flight,
                 outgrown: instance.outgrown,
@@ -158,7 +178,7 @@ impl HostState {
             })
         });
         let capacity = MemoryMib::from_mib(self.capacity.mib().saturating_sub(self.held_back()));
-        HostInputs { now, capacity, processes: processes.collect() }
+        HostInputs { now, capacity, host: self.host, processes: processes.collect() }
     }
 
     pub fn observe(&self, now: Moment) -> Vec<ProcessObserved> {
@@ -243,6 +263,7 @@ mod tests {
         let key = ProcessKey::new(&app, &process);
         let life = Life {
             boot_id: String::new(),
+            image: None,
             phase: Phase::Healthy { since: Moment(0) },
             size: size(memory),
             check: Check::Uptime(Seconds(1)),
@@ -294,6 +315,20 @@ mod tests {
         assert_eq!((shrinking.capacity.mib(), shrinking.processes[0].instances[0].size), (640, size(128)));
         let growing = inputs(&host(512, Some(512)));
         assert_eq!((growing.capacity.mib(), growing.processes[0].instances[0].size), (1024, size(512)));
+    }
+
+    #[test]
+    fn the_time_to_get_healthy_does_not_run_while_an_instance_is_being_made() {
+        let mut host = host(512, None);
+        let late = |host: &HostState| {
+            host.inputs(Moment(90_000), |_| TrafficFacts { routed: false, in_flight: 0 }).processes[0].instances[0]
+                .phase
+        };
+        assert_eq!(late(&host), Phase::Healthy { since: Moment(0) });
+        for instance in host.processes.values_mut().flat_map(|process| process.instances.values_mut()) {
+            instance.life.phase = Phase::Starting { since: Moment(0) };
+        }
+        assert_eq!(late(&host), Phase::Starting { since: Moment(90_000) });
     }
 
     #[test]

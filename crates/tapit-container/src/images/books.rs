@@ -1,32 +1,33 @@
 //! Which images are held, under which names, and what goes when a name is forgotten.
 //!
 //! An image without a name may be in use still: its tag moved on, but instances of an older generation run it. So
-//! nothing goes by itself; `forget` and `prune` are told what is in use.
+//! nothing goes by itself; `forget` and `prune` ask what is in use, at the moment at which something goes. Which of the
+//! unused ones go is decided in `tapit_plan::images`.
+//!
+//! The lock of the books is taken last of all: whoever holds it asks no layer anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tapit_engine::ImageFault;
-use tapit_model::{Digest, ImageRef, ImageView, Timestamp};
+use tapit_engine::{Forget, ImageFault, InUse};
+use tapit_model::{Digest, ImageRef, ImageView, PruneExtent, Timestamp};
+use tapit_plan::images::{Choice, Held, choose};
+
+pub use tapit_model::ImageOrigin as Source;
 
 use super::config::{self, Config, MAX_DOCUMENT};
 use super::disk::{self, Layout};
 use super::error::{Fault, ImageStoreError};
-use super::layers::{self, LayerId};
+use super::layers::{self, LayerId, Sizes};
 use super::manifest::Platform;
+use super::uses::Uses;
+use super::views::{self, Entry, Sharing};
 
 const MAX_NAMES: u64 = 64 << 20;
 /// How an image without a name is listed.
 const NAMELESS: &str = "<none>";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    Import,
-    Pull,
-}
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,7 @@ pub struct Named {
 struct Pages {
     names: BTreeMap<ImageRef, Named>,
     images: BTreeMap<Digest, Arc<Config>>,
+    uses: Uses,
 }
 
 pub struct Books {
@@ -63,7 +65,12 @@ impl Books {
             }
             held
         });
-        Ok(Self { layout: layout.clone(), pages: Mutex::new(Pages { names, images }) })
+        let mut uses = Uses::read(layout);
+        // Of what was held before uses were written down, the names know where it came from.
+        let origin = |digest: &Digest| names.values().find(|named| named.digest == *digest).map(|named| named.source);
+        let origins = images.keys().map(|digest| (digest, origin(digest).unwrap_or(Source::Pull)));
+        uses.complete(origins, super::now());
+        Ok(Self { layout: layout.clone(), pages: Mutex::new(Pages { names, images, uses }) })
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -86,6 +93,11 @@ impl Books {
         chains.map(|link| link.id).collect()
     }
 
+    /// The layers of all images, each by its own digest.
+    pub fn diff_ids(&self) -> BTreeSet<Digest> {
+        self.pages().images.values().flat_map(|image| image.diff_ids.iter().cloned()).collect()
+    }
+
     /// Enters images, each with its configuration as it is, and then all names at once.
     pub fn enter(&self, images: &[(Vec<u8>, Config)], names: Vec<(ImageRef, Named)>) -> io::Result<()> {
         let mut pages = self.pages();
@@ -94,51 +106,96 @@ impl Books {
             disk::write(&self.layout.image(&digest), bytes)?;
             pages.images.insert(digest, Arc::new(config.clone()));
         }
+        for (_, named) in &names {
+            pages.uses.came(&named.digest, named.source, named.created);
+        }
         let mut all = pages.names.clone();
         all.extend(names);
         self.write_names(&all)?;
         pages.names = all;
+        self.write_uses(&pages);
         Ok(())
     }
 
-    /// Forgets a name, and its image unless that has another name or is in use.
-    pub fn forget(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), Fault> {
+    /// An image is about to be used.
+    pub fn touch(&self, digest: &Digest) {
+        self.pages().uses.touch([digest], super::now());
+    }
+
+    /// Forgets a name, or all names of an image, and the image itself unless it has another name or is in use. Returns
+    /// the names.
+    pub fn forget(&self, what: &Forget, in_use: &dyn Fn() -> InUse) -> Result<Vec<String>, Fault> {
         let mut pages = self.pages();
-        let mut names = pages.names.clone();
-        let Some(named) = names.remove(name) else {
-            return Err(Fault::new(ImageFault::NotFound, "no image of this name is on this host"));
+        let digest = match what {
+            Forget::Name(name) => pages.names.get(name).map(|named| named.digest.clone()),
+            Forget::Digest(digest) => pages.images.contains_key(digest).then(|| digest.clone()),
         };
-        self.write_names(&names).map_err(|error| Fault::host("write the names of the images", &error))?;
-        pages.names = names;
-        let kept = in_use.contains(&named.digest) || pages.names.values().any(|other| other.digest == named.digest);
-        if !kept {
-            self.drop_image(&mut pages, &named.digest)?;
-        }
-        Ok(())
-    }
-
-    /// Forgets every image that is not in use. Returns their names; an image without one is told by its digest.
-    pub fn prune(&self, in_use: &[Digest]) -> Result<Vec<String>, Fault> {
-        let mut pages = self.pages();
-        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            pages.names.clone().into_iter().partition(|(_, named)| in_use.contains(&named.digest));
-        let doomed: Vec<Digest> = pages.images.keys().filter(|digest| !in_use.contains(digest)).cloned().collect();
-        self.write_names(&kept).map_err(|error| Fault::host("write the names of the images", &error))?;
-        pages.names = kept;
-        let mut told: Vec<String> = gone.keys().map(ImageRef::to_string).collect();
-        for digest in &doomed {
-            if !gone.values().any(|named| named.digest == *digest) {
+        let Some(digest) = digest else {
+            return Err(Fault::new(ImageFault::NotFound, "no such image is on this host"));
+        };
+        let used = pages.used(&in_use()).contains(&digest);
+        let goes = |name: &ImageRef, named: &Named| match what {
+            Forget::Name(meant) => meant == name,
+            Forget::Digest(meant) => *meant == named.digest,
+        };
+        let mut names = pages.names.clone();
+        let mut told: Vec<String> =
+            names.extract_if(.., |name, named| goes(name, named)).map(|(n, _)| n.to_string()).collect();
+        let stays = used || names.values().any(|named| named.digest == digest);
+        self.replace_names(&mut pages, names)?;
+        if !stays {
+            if told.is_empty() {
                 told.push(digest.short().to_owned());
             }
+            self.drop_image(&mut pages, &digest)?;
+        }
+        self.write_uses(&pages);
+        Ok(told)
+    }
+
+    /// Forgets images that are not in use, as many as is asked for. Returns them by name, and an image without one by the
+    /// beginning of its digest.
+    pub fn prune(
+        &self,
+        extent: PruneExtent,
+        in_use: &dyn Fn() -> InUse,
+        sizes: &Sizes,
+    ) -> Result<(Vec<String>, Choice), Fault> {
+        let mut pages = self.pages();
+        // Asked for under the lock: nothing can be made ready between the answer and the act.
+        let used = pages.used(&in_use());
+        let choice = pages.choose(extent, &used, sizes);
+        let told = pages.told(&choice.gone);
+        let names = pages.names.clone().into_iter().filter(|(_, named)| !choice.gone.contains(&named.digest)).collect();
+        self.replace_names(&mut pages, names)?;
+        for digest in &choice.gone {
             self.drop_image(&mut pages, digest)?;
         }
-        Ok(told)
+        pages.uses.touch(&used, super::now());
+        self.write_uses(&pages);
+        Ok((told, choice))
+    }
+
+    /// What `prune` would do now.
+    pub fn would_prune(&self, extent: PruneExtent, in_use: &dyn Fn() -> InUse, sizes: &Sizes) -> (Vec<String>, Choice) {
+        let pages = self.pages();
+        let choice = pages.choose(extent, &pages.used(&in_use()), sizes);
+        (pages.told(&choice.gone), choice)
     }
 
     fn drop_image(&self, pages: &mut Pages, digest: &Digest) -> Result<(), Fault> {
         let path = self.layout.image(digest);
         disk::remove(&path).map_err(|error| Fault::host_at("remove", &path, &error))?;
         pages.images.remove(digest);
+        pages.uses.forget(digest);
+        Ok(())
+    }
+
+    fn replace_names(&self, pages: &mut Pages, names: BTreeMap<ImageRef, Named>) -> Result<(), Fault> {
+        if names.len() != pages.names.len() {
+            self.write_names(&names).map_err(|error| Fault::host("write the names of the images", &error))?;
+            pages.names = names;
+        }
         Ok(())
     }
 
@@ -146,62 +203,100 @@ impl Books {
         disk::write(&self.layout.names(), &serde_json::to_vec_pretty(names)?)
     }
 
-    /// Every name with its image, then images without a name. `bytes` tells the size of a chain of layers.
-    pub fn views(&self, bytes: impl Fn(&[Digest]) -> u64) -> Vec<ImageView> {
+    /// Not worth failing for.
+    fn write_uses(&self, pages: &Pages) {
+        if let Err(error) = pages.uses.write(&self.layout) {
+            tracing::warn!(%error, "when images were last used cannot be written down");
+        }
+    }
+
+    /// Every name with its image, then images without a name.
+    pub fn views(&self, sizes: &Sizes) -> Vec<ImageView> {
         let pages = self.pages();
+        let sharing = Sharing::of(pages.images.values().map(|image| &**image));
+        let used_at = |digest: &Digest| pages.uses.of(digest).map(|one| one.at.to_string()).unwrap_or_default();
         let named = pages.names.iter().filter_map(|(name, named)| {
-            let source = match named.source {
-                Source::Import => "import",
-                Source::Pull => "pull",
+            let entry = Entry {
+                name: name.to_string(),
+                source: named.source.as_str().to_owned(),
+                created_at: named.created.to_string(),
+                used_at: used_at(&named.digest),
             };
             let image = pages.images.get(&named.digest)?;
-            Some(view(
-                image,
-                &bytes,
-                ImageView {
-                    name: name.to_string(),
-                    digest: named.digest.to_string(),
-                    source: source.to_owned(),
-                    created_at: named.created.to_string(),
-                    ..blank()
-                },
-            ))
+            Some(views::view(&named.digest, image, entry, (&sharing, sizes)))
         });
-        let is_named = |digest: &Digest| pages.names.values().any(|named| named.digest == *digest);
-        let nameless = pages.images.iter().filter(|(digest, _)| !is_named(digest)).map(|(digest, image)| {
-            view(image, &bytes, ImageView { name: NAMELESS.to_owned(), digest: digest.to_string(), ..blank() })
+        let nameless = pages.images.iter().filter(|(digest, _)| !pages.is_named(digest)).map(|(digest, image)| {
+            let origin = pages.uses.of(digest).map(|one| one.origin.as_str().to_owned());
+            let used_at = used_at(digest);
+            let entry = Entry {
+                name: NAMELESS.to_owned(),
+                source: origin.unwrap_or_default(),
+                created_at: used_at.clone(),
+                used_at,
+            };
+            views::view(digest, image, entry, (&sharing, sizes))
         });
         named.chain(nameless).collect()
     }
 }
 
-fn view(image: &Config, bytes: impl Fn(&[Digest]) -> u64, base: ImageView) -> ImageView {
-    ImageView {
-        size: bytes(&image.diff_ids),
-        layers: u32::try_from(image.diff_ids.len()).unwrap_or(u32::MAX),
-        entrypoint: image.run.entrypoint.clone(),
-        command: image.run.cmd.clone(),
-        exposed_ports: image.run.exposed.iter().map(|port| port.get()).collect(),
-        user: image.run.user.clone(),
-        working_dir: image.run.working_dir.clone(),
-        ..base
+impl Pages {
+    fn is_named(&self, digest: &Digest) -> bool {
+        self.names.values().any(|named| named.digest == *digest)
     }
-}
 
-fn blank() -> ImageView {
-    ImageView {
-        name: String::new(),
-        digest: String::new(),
-        size: 0,
-        layers: 0,
-        source: String::new(),
-        created_at: String::new(),
-        used_by: Vec::new(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        exposed_ports: Vec::new(),
-        user: String::new(),
-        working_dir: String::new(),
+    /// The digests in use, with what names in use stand for.
+    fn used(&self, in_use: &InUse) -> BTreeSet<Digest> {
+        let by_name = in_use.names.iter().filter_map(|name| self.names.get(name)).map(|named| &named.digest);
+        in_use.digests.iter().chain(by_name).cloned().collect()
+    }
+
+    fn choose(&self, extent: PruneExtent, used: &BTreeSet<Digest>, sizes: &Sizes) -> Choice {
+        let mut beside = sizes.clone();
+        let held = self.images.iter().map(|(digest, image)| {
+            let layer = |link: layers::Link| {
+                beside.remove(&link.id);
+                let bytes = sizes.get(&link.id).copied().unwrap_or(0);
+                (link.id, bytes)
+            };
+            let layers = layers::chain(&image.diff_ids).into_iter().map(layer).collect();
+            let last = self.uses.of(digest);
+            Held {
+                digest: digest.clone(),
+                origin: self.origin(digest),
+                named: self.is_named(digest),
+                in_use: used.contains(digest),
+                turn: last.map_or(0, |last| last.turn),
+                layers,
+            }
+        });
+        let held: Vec<Held<LayerId>> = held.collect();
+        choose(&held, extent, beside.values().sum())
+    }
+
+    /// Under several names, the one that says most for keeping it.
+    fn origin(&self, digest: &Digest) -> Source {
+        let sources = self.names.values().filter(|named| named.digest == *digest).map(|named| named.source);
+        let weight = |source: &Source| match source {
+            Source::Import => 2,
+            Source::Build => 1,
+            Source::Pull => 0,
+        };
+        sources.max_by_key(weight).unwrap_or(Source::Pull)
+    }
+
+    fn told(&self, gone: &[Digest]) -> Vec<String> {
+        let mut told = Vec::new();
+        for digest in gone {
+            let names =
+                self.names.iter().filter(|(_, named)| named.digest == *digest).map(|(name, _)| name.to_string());
+            let before = told.len();
+            told.extend(names);
+            if told.len() == before {
+                told.push(digest.short().to_owned());
+            }
+        }
+        told
     }
 }
 

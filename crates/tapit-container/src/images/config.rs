@@ -12,8 +12,8 @@ use super::manifest::Platform;
 
 /// For manifests and configurations; real ones have a few KiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
-/// More do not fit in one overlay mount.
-pub const MAX_LAYERS: usize = 127;
+/// Overlayfs mounts no more on one another.
+pub const MAX_LAYERS: usize = 500;
 
 pub fn sha256(bytes: &[u8]) -> Option<Digest> {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -190,7 +190,7 @@ mod tests {
         assert!(refused("{}".to_owned()).contains("no layers"));
         assert!(refused("[".to_owned()).contains("cannot be read"));
         let digest = format!("\"sha256:{}\"", "a".repeat(64));
-        let many = text("{}").replace(&digest, &vec![digest.clone(); 500].join(","));
-        assert!(refused(many).contains("500 layers; at most 127"));
+        let many = text("{}").replace(&digest, &vec![digest.clone(); 501].join(","));
+        assert!(refused(many).contains("501 layers; at most 500"));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! names.json          name -> digest, source, time
+//! uses.json           digest -> last use; only the order of automatic pruning rests on it
+//! blobs.json          layer -> in which compressed forms registries have it; a memory that may be lost
 //! registries.json     what is set for registries, passwords included
 //! images/HEX.json     the configuration of an image, byte for byte; its digest is its file name
 //! layers/ID/          an unpacked layer            layers/ID.json   its record: without it the layer is half done
@@ -16,6 +18,7 @@ use std::path::{Path, PathBuf};
 use tapit_model::Digest;
 
 use super::error::ImageStoreError;
+use crate::linux::tree;
 
 /// Everything that begins so is removed when the store opens.
 pub const TEMPORARY: &str = ".tmp-";
@@ -62,6 +65,14 @@ impl Layout {
         self.root.join("names.json")
     }
 
+    pub fn uses(&self) -> PathBuf {
+        self.root.join("uses.json")
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs.json")
+    }
+
     pub fn registries(&self) -> PathBuf {
         self.root.join("registries.json")
     }
@@ -81,17 +92,9 @@ fn remove_entries(directory: &Path, doomed: impl Fn(&str) -> bool) -> io::Result
     Ok(())
 }
 
-/// Removes whatever is there; nothing there is fine.
+/// Removes whatever is there, however deep a hostile layer has made it; nothing there is fine.
 pub fn remove(path: &Path) -> io::Result<()> {
-    let done = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
+    tree::remove(path).map_err(io::Error::other)
 }
 
 /// Replaces a file: temporary file, fsync, rename, fsync of the directory.

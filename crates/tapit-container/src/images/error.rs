@@ -29,9 +29,12 @@ pub struct Fault {
     pub text: String,
 }
 
+/// Of the text of a fault, in bytes: most of it may be what a hostile registry or image said.
+pub const MAX_TEXT: usize = 2048;
+
 impl Fault {
     pub fn new(fault: ImageFault, text: impl Into<String>) -> Self {
-        Self { fault, text: text.into() }
+        Self { fault, text: presentable(text.into()) }
     }
 
     pub fn invalid(text: impl Into<String>) -> Self {
@@ -53,5 +56,36 @@ impl Fault {
     /// For acts that concern no image by name.
     pub fn nameless(self) -> EngineError {
         EngineError::act("look after the images", self.text)
+    }
+}
+
+/// Without a terminal's commands, in one line, and no longer than anybody reads.
+fn presentable(text: String) -> String {
+    if text.len() <= MAX_TEXT && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::new();
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if shown.len() + c.len_utf8() > MAX_TEXT - '…'.len_utf8() {
+            shown.push('…');
+            break;
+        }
+        shown.push(c);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hostile_image_says_reaches_the_user_short_and_without_commands_to_the_terminal() {
+        let fault = Fault::invalid("of the type \u{1b}[2Jx\nreally\u{9b}");
+        assert_eq!(fault.text, "of the type  [2Jx really ");
+        let fault = Fault::invalid("ä".repeat(MAX_TEXT));
+        assert!(fault.text.len() <= MAX_TEXT && fault.text.len() > MAX_TEXT - 8, "{}", fault.text.len());
+        assert!(fault.text.ends_with('…'));
+        assert_eq!(Fault::invalid("as it is: ä").text, "as it is: ä");
     }
 }

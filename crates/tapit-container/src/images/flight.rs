@@ -1,4 +1,7 @@
-//! Work that several callers want at once is done once.
+//! Work that several callers want at once is done once, and all of them see how far it is.
+//!
+//! A flight asks the registry for one reference; `prepare` and `pull` board the same one. What a caller makes of its
+//! outcome (`prepare` may fall back on a held copy, `pull` may not) is the caller's business.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -6,56 +9,77 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tapit_engine::ImageFault;
-use tapit_model::ImageRef;
+use tapit_model::{ImageRef, PinnedImage, Transfer};
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::Prepared;
 use super::error::Fault;
+use super::progress::Progress;
 
-type Outcome = Result<Prepared, Fault>;
-type Underway = Arc<Mutex<HashMap<ImageRef, watch::Receiver<Option<Outcome>>>>>;
+pub type Outcome = Result<PinnedImage, Fault>;
 
-/// Preparations underway, by reference.
+/// A seat in work that goes on by itself, also when every caller has left.
+#[derive(Clone)]
+pub struct Flight {
+    outcome: watch::Receiver<Option<Outcome>>,
+    transfer: watch::Receiver<Transfer>,
+}
+
+impl Flight {
+    /// Waits for the end, and tells meanwhile how far it is. What is told last is the end's state.
+    pub async fn landed(mut self, tell: impl Fn(&Transfer)) -> Outcome {
+        let lost = || Fault::new(ImageFault::Host, "its preparation was broken off");
+        let mut is_told = true;
+        let outcome = loop {
+            tokio::select! {
+                changed = self.transfer.changed(), if is_told => match changed {
+                    Ok(()) => tell(&self.transfer.borrow_and_update()),
+                    Err(_) => is_told = false,
+                },
+                outcome = self.outcome.wait_for(Option::is_some) => {
+                    break outcome.map_err(|_| lost())?.clone().unwrap_or_else(|| Err(lost()));
+                }
+            }
+        };
+        tell(&self.transfer.borrow());
+        outcome
+    }
+}
+
+type Underway = Arc<Mutex<HashMap<ImageRef, Flight>>>;
+
+/// Flights underway, by reference.
 #[derive(Default)]
 pub struct Flights {
     underway: Underway,
 }
 
 impl Flights {
-    /// Joins the preparation of an image, or starts it as a task of its own, which goes on when callers go away.
-    pub async fn join<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef) -> F) -> Outcome
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        let mut outcome = self.board(image, work);
-        let lost = || Fault::new(ImageFault::Host, "its preparation was broken off");
-        let done = outcome.wait_for(Option::is_some).await.map_err(|_| lost())?;
-        done.clone().unwrap_or_else(|| Err(lost()))
-    }
-
-    fn board<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef) -> F) -> watch::Receiver<Option<Outcome>>
+    /// Boards the flight of an image, or starts it as a task of its own.
+    pub fn board<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef, Progress) -> F) -> Flight
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let mut underway = self.underway.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(outcome) = underway.get(image) {
-            return outcome.clone();
+        if let Some(flight) = underway.get(image) {
+            return flight.clone();
         }
         let (sender, outcome) = watch::channel(None);
-        underway.insert(image.clone(), outcome.clone());
+        let (progress, transfer) = Progress::start();
+        let flight = Flight { outcome, transfer };
+        underway.insert(image.clone(), flight.clone());
         let landing = Landing { underway: self.underway.clone(), image: image.clone() };
-        let work = work(image.clone());
+        let work = work(image.clone(), progress);
         tokio::spawn(async move {
             let done = work.await;
             // Whoever comes from now on starts anew.
             drop(landing);
             let _ = sender.send(Some(done));
         });
-        outcome
+        flight
     }
 }
 
-/// Takes a preparation off the list, also when it panics.
+/// Takes a flight off the list, also when it panics.
 struct Landing {
     underway: Underway,
     image: ImageRef,

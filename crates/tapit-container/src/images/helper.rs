@@ -48,6 +48,8 @@ pub enum Order {
         /// Of the decompressed stream.
         diff_id: Digest,
         target: PathBuf,
+        /// An empty file that takes what the tar holds besides content (`images::split`).
+        split: PathBuf,
         /// The directory that holds all layers, and below it the names of those under this one, lowest first.
         layers: PathBuf,
         below: Vec<String>,

@@ -20,9 +20,14 @@ use super::manifest::Platform;
 /// Members of an archive: a few for each layer.
 const MAX_MEMBERS: u64 = 50_000;
 
-pub async fn run(inner: &Arc<Inner>, path: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
+pub async fn run(
+    inner: &Arc<Inner>,
+    path: &Path,
+    name: Option<&ImageRef>,
+    source: Source,
+) -> Result<Vec<ImageView>, EngineError> {
     let limit = inner.limits.total_timeout;
-    let done = tokio::time::timeout(limit, import(inner, path, name)).await.unwrap_or_else(|_| {
+    let done = tokio::time::timeout(limit, import(inner, path, name, source)).await.unwrap_or_else(|_| {
         Err(Fault::new(ImageFault::Host, format!("importing it took longer than {} s", limit.as_secs())))
     });
     if done.is_err() {
@@ -43,7 +48,12 @@ pub async fn run(inner: &Arc<Inner>, path: &Path, name: Option<&ImageRef>) -> Re
     })
 }
 
-async fn import(inner: &Arc<Inner>, path: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, Fault> {
+async fn import(
+    inner: &Arc<Inner>,
+    path: &Path,
+    name: Option<&ImageRef>,
+    source: Source,
+) -> Result<Vec<ImageView>, Fault> {
     // Kept to the end: layers of a compressed archive are read from it.
     let spool = tempfile::NamedTempFile::new_in(&inner.layout.spool)
         .map_err(|error| Fault::host("make room for the archive", &error))?
@@ -64,7 +74,7 @@ async fn import(inner: &Arc<Inner>, path: &Path, name: Option<&ImageRef>) -> Res
             }
         }
     }
-    let views = enter(inner, images).await?;
+    let views = enter(inner, images, source).await?;
     drop(holds);
     Ok(views)
 }
@@ -107,17 +117,16 @@ fn name_all(images: &mut [Archived], name: Option<&ImageRef>) -> Result<(), Faul
     Ok(())
 }
 
-async fn enter(inner: &Arc<Inner>, images: Vec<Archived>) -> Result<Vec<ImageView>, Fault> {
+async fn enter(inner: &Arc<Inner>, images: Vec<Archived>, source: Source) -> Result<Vec<ImageView>, Fault> {
     let created = super::now();
     let mut names = Vec::new();
     let mut entries = Vec::new();
     for image in images {
-        let named = Named { digest: image.digest, source: Source::Import, manifest: None, created };
+        let named = Named { digest: image.digest, source, manifest: None, created };
         names.extend(image.names.into_iter().map(|name| (name, named.clone())));
         entries.push((image.bytes, image.config));
     }
     let told: BTreeSet<String> = names.iter().map(|(name, _)| name.to_string()).collect();
     super::enter(inner, entries, names).await?;
-    let views = inner.books.views(|diff_ids| inner.layers.bytes(diff_ids));
-    Ok(views.into_iter().filter(|view| told.contains(&view.name)).collect())
+    Ok(inner.views().into_iter().filter(|view| told.contains(&view.name)).collect())
 }

@@ -5,9 +5,11 @@
 //! practice images that share a layer share what is below it too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tapit_engine::ImageFault;
@@ -20,11 +22,14 @@ use super::disk::{self, Layout};
 use super::error::{Fault, ImageStoreError};
 use super::flight::Locks;
 use super::helper::{self, Answer, Budget, Order, Span};
+use super::split;
+use crate::linux::beneath;
 
-/// Digits of a chain's digest: 127 of them, relative to their directory, fit in the page of options that `mount`
-/// takes, and 112 bits leave no hope for a second chain of the same id.
+/// Digits of a chain's digest: 112 bits leave no hope for a second chain of the same id.
 const ID_DIGITS: usize = 28;
 const MAX_RECORD: u64 = 64 << 10;
+/// Ends the name of the file with what the layer's tar holds besides content.
+const SPLIT: &str = ".split";
 /// As many as a small host has cores.
 const UNPACKERS: usize = 2;
 
@@ -44,7 +49,7 @@ impl LayerId {
 pub struct Link {
     pub id: LayerId,
     chain: Digest,
-    diff_id: Digest,
+    pub diff_id: Digest,
 }
 
 /// The chain of an image, lowest first.
@@ -61,9 +66,12 @@ pub fn chain(diff_ids: &[Digest]) -> Vec<Link> {
     links
 }
 
+/// Layers with their unpacked bytes.
+pub type Sizes = BTreeMap<LayerId, u64>;
+
 /// What is kept of a finished layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
+pub struct Record {
     chain: Digest,
     diff_id: Digest,
     bytes: u64,
@@ -71,19 +79,23 @@ struct Record {
 }
 
 #[derive(Default)]
-struct State {
-    done: BTreeMap<LayerId, Record>,
+pub struct State {
+    pub done: BTreeMap<LayerId, Record>,
+    /// Those of them that a crash would undo still (`settle`).
+    pub unsettled: BTreeSet<LayerId>,
     /// Layers that an image in the making needs, and by how many.
     held: BTreeMap<LayerId, u32>,
 }
 
 pub struct Layers {
-    layout: Layout,
+    pub layout: Layout,
     exe: PathBuf,
     limits: Limits,
     state: Mutex<State>,
     locks: Locks<LayerId>,
     unpackers: Semaphore,
+    /// The directory of the layers, opened before any was made.
+    pub settling: tokio::sync::Mutex<Arc<File>>,
 }
 
 /// Spares the layers of an image in the making. It is let go only after the image is in the books, so that a layer is
@@ -110,18 +122,20 @@ impl Drop for Hold<'_> {
 impl Layers {
     /// Reads the records; a directory without one was left half done and goes, a record without a directory too.
     pub fn open(layout: &Layout, exe: &Path, limits: &Limits) -> Result<Self, ImageStoreError> {
+        let directory = File::open(&layout.layers).map_err(ImageStoreError::Layers)?;
         let done = read_records(&layout.layers).map_err(ImageStoreError::Layers)?;
         Ok(Self {
             layout: layout.clone(),
             exe: exe.to_owned(),
             limits: limits.clone(),
-            state: Mutex::new(State { done, held: BTreeMap::new() }),
+            state: Mutex::new(State { done, ..State::default() }),
             locks: Locks::default(),
             unpackers: Semaphore::new(UNPACKERS),
+            settling: tokio::sync::Mutex::new(Arc::new(directory)),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,13 +168,13 @@ impl Layers {
         chain(diff_ids).iter().map(path).collect()
     }
 
-    /// Unpacked bytes of a chain.
-    pub fn bytes(&self, diff_ids: &[Digest]) -> u64 {
-        let state = self.state();
-        chain(diff_ids).iter().filter_map(|link| state.done.get(&link.id)).map(|record| record.bytes).sum()
+    /// Unpacked bytes of every finished layer. Asked for before the books are locked, never with them.
+    pub fn sizes(&self) -> Sizes {
+        self.state().done.iter().map(|(id, record)| (id.clone(), record.bytes)).collect()
     }
 
-    /// Unpacks the last layer of `links`; those below must be done. The caller holds the layer's lock.
+    /// Unpacks the last layer of `links`; those below must be done. The caller holds the layer's lock. A crash undoes it until
+    /// it is settled.
     pub async fn unpack(&self, links: &[Link], blob: Span, digest: Option<Digest>) -> Result<(), Fault> {
         let Some((link, below)) = links.split_last() else { return Ok(()) };
         let budget = self.budget(below)?;
@@ -168,11 +182,14 @@ impl Layers {
         let failed = |error: io::Error| Fault::host("make room for a layer", &error);
         let target =
             tempfile::Builder::new().prefix(disk::TEMPORARY).tempdir_in(&self.layout.layers).map_err(failed)?;
+        let split =
+            tempfile::Builder::new().prefix(disk::TEMPORARY).tempfile_in(&self.layout.layers).map_err(failed)?;
         let order = Order::Layer {
             blob,
             digest,
             diff_id: link.diff_id.clone(),
             target: target.path().to_owned(),
+            split: split.path().to_owned(),
             layers: self.layout.layers.clone(),
             below: below.iter().map(|link| link.id.0.clone()).collect(),
             empty: self.layout.empty.clone(),
@@ -191,7 +208,7 @@ impl Layers {
             Ok(unpacked) => unpacked,
             Err(fault) => {
                 // What was unpacked may be large: not on a thread that others wait for.
-                let _ = tokio::task::spawn_blocking(move || drop(target)).await;
+                let _ = tokio::task::spawn_blocking(move || disk::remove(&target.keep())).await;
                 return Err(fault);
             }
         };
@@ -210,10 +227,11 @@ impl Layers {
             entries: unpacked.entries,
         };
         let (layout, id) = (self.layout.clone(), link.id.clone());
-        let settled = tokio::task::spawn_blocking(move || settle(&layout, target, &id, &record).map(|()| record)).await;
-        let record =
-            settled.map_err(io::Error::other).flatten().map_err(|error| Fault::host("keep a layer", &error))?;
-        self.state().done.insert(link.id.clone(), record);
+        let named = tokio::task::spawn_blocking(move || name(&layout, (target, split), &id)).await;
+        named.map_err(io::Error::other).flatten().map_err(|error| Fault::host("keep a layer", &error))?;
+        let mut state = self.state();
+        state.unsettled.insert(link.id.clone());
+        state.done.insert(link.id.clone(), record);
         Ok(())
     }
 
@@ -243,9 +261,11 @@ impl Layers {
             let ids: Vec<LayerId> = state.done.keys().filter(|id| unused(id)).cloned().collect();
             for id in ids {
                 disk::remove(&record_path(&self.layout, &id))?;
+                disk::remove(&split_path(&self.layout, &id))?;
                 let grave = self.layout.layers.join(format!("{}{}", disk::TEMPORARY, id.0));
                 std::fs::rename(layer_path(&self.layout, &id), &grave)?;
                 freed += state.done.remove(&id).map_or(0, |record| record.bytes);
+                state.unsettled.remove(&id);
                 doomed.push(grave);
             }
         }
@@ -253,28 +273,66 @@ impl Layers {
         Ok(freed)
     }
 
+    /// Writes the tar of the last layer of `links` as it was unpacked, byte for byte. It blocks on the disk. The layers must
+    /// be held, and what was written counts only if this succeeds.
+    pub fn assemble(&self, links: &[Link], sink: impl io::Write) -> Result<(), Fault> {
+        let Some(link) = links.last() else { return Ok(()) };
+        let absent = |text: String| Fault::new(ImageFault::NotFound, text);
+        let name = link.diff_id.short();
+        if !self.is_done(link) {
+            return Err(absent(format!("its layer {name} is not on this host")));
+        }
+        let split = match File::open(split_path(&self.layout, &link.id)) {
+            Ok(split) => split,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(absent(format!(
+                    "its layer {name} cannot be written again, because it was unpacked by an older tapit; \
+                     delete the image, then pull or import it again"
+                )));
+            }
+            Err(error) => return Err(Fault::host(&format!("open the layer {name}"), &error)),
+        };
+        let directory = File::open(layer_path(&self.layout, &link.id));
+        let directory = directory.map_err(|error| Fault::host(&format!("open the layer {name}"), &error))?;
+        let open = |path: &Path| beneath::file(directory.as_fd(), path).map_err(io::Error::from);
+        split::assemble(&split, open, &link.diff_id, sink)
+            .map_err(|error| Fault::host(&format!("write the layer {name} again"), &error))
+    }
+
     pub fn exe(&self) -> &Path {
         &self.exe
     }
 }
 
-fn layer_path(layout: &Layout, id: &LayerId) -> PathBuf {
+pub fn layer_path(layout: &Layout, id: &LayerId) -> PathBuf {
     layout.layers.join(&id.0)
 }
 
-fn record_path(layout: &Layout, id: &LayerId) -> PathBuf {
+pub fn split_path(layout: &Layout, id: &LayerId) -> PathBuf {
+    layout.layers.join(format!("{}{SPLIT}", id.0))
+}
+
+pub fn record_path(layout: &Layout, id: &LayerId) -> PathBuf {
     layout.layers.join(format!("{}.json", id.0))
 }
 
-/// Gives a finished layer its name, then its record, which makes it count.
-fn settle(layout: &Layout, target: tempfile::TempDir, id: &LayerId, record: &Record) -> io::Result<()> {
+/// A layer's directory, and the file that holds what else its tar held.
+type Unpacked = (tempfile::TempDir, tempfile::NamedTempFile);
+
+/// Gives a finished layer its name. Its record makes it count (`settle`).
+fn name(layout: &Layout, (target, split): Unpacked, id: &LayerId) -> io::Result<()> {
     let path = layer_path(layout, id);
     disk::remove(&path)?;
     std::fs::rename(target.path(), &path)?;
     // From here on it is no temporary directory any more.
     let _ = target.keep();
-    disk::sync_directory(&layout.layers)?;
-    disk::write(&record_path(layout, id), &serde_json::to_vec(record)?)
+    split.persist(split_path(layout, id)).map(drop).map_err(|error| error.error)
+}
+
+/// The layer that a directory or file belongs to, by its name.
+fn owner(name: &str) -> Option<LayerId> {
+    let stem = name.strip_suffix(".json").or_else(|| name.strip_suffix(SPLIT));
+    LayerId::parse(stem.unwrap_or(name))
 }
 
 fn read_records(directory: &Path) -> io::Result<BTreeMap<LayerId, Record>> {
@@ -293,8 +351,7 @@ fn read_records(directory: &Path) -> io::Result<BTreeMap<LayerId, Record>> {
         }
     }
     for name in &all {
-        let stem = name.to_str().map(|name| name.strip_suffix(".json").unwrap_or(name));
-        if !stem.and_then(LayerId::parse).is_some_and(|id| done.contains_key(&id)) {
+        if !name.to_str().and_then(owner).is_some_and(|id| done.contains_key(&id)) {
             disk::remove(&directory.join(name))?;
         }
     }

@@ -8,12 +8,10 @@ use tapit_model::Digest;
 use super::config::MAX_LAYERS;
 use super::error::Fault;
 
-pub const MANIFEST_TYPES: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+/// As the `Accept` header of a question.
+pub const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 /// An index in an index is as deep as tools go.
@@ -93,7 +91,7 @@ pub struct Manifest {
 
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
     let document: Document = serde_json::from_slice(bytes)
-        .map_err(|error| Fault::invalid(format!("its manifest cannot be read: {error}")))?;
+        .map_err(|error| Fault::invalid(format!("its manifest cannot be read ({error}); push the image again")))?;
     if document.schema_version != 2 {
         return Err(Fault::invalid(format!(
             "its manifest has the schema version {}, which is no longer in use; push it again with a newer tool",
@@ -160,7 +158,8 @@ pub fn pick<'a>(entries: &'a [Descriptor], here: &Platform) -> Result<&'a Descri
         let mut names: Vec<String> = entries.iter().filter_map(name).filter(|name| !name.contains("unknown")).collect();
         names.dedup();
         names.truncate(20);
-        Fault::invalid(format!("it has nothing for {here}; it is made for: {}", names.join(", ")))
+        let names = if names.is_empty() { "nothing that it names".to_owned() } else { names.join(", ") };
+        Fault::invalid(format!("it has nothing for {here}; it is made for: {names}. Build it for this host"))
     })
 }
 
@@ -224,6 +223,7 @@ mod tests {
         assert!(pick(&entries, &HERE).expect("picked").digest.hex().starts_with('3'));
         let riscv = Platform { os: "linux", architecture: "riscv64" };
         let text = pick(&entries, &riscv).expect_err("none").text;
-        assert_eq!(text, "it has nothing for linux/riscv64; it is made for: linux/amd64, linux/arm64");
+        let made_for = "it is made for: linux/amd64, linux/arm64. Build it for this host";
+        assert_eq!(text, format!("it has nothing for linux/riscv64; {made_for}"));
     }
 }

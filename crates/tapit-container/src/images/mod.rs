@@ -7,42 +7,54 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod blobs;
 mod books;
 mod config;
 mod credentials;
 mod disk;
 mod error;
 mod flight;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod helper;
 mod import;
 mod layers;
 mod manifest;
 mod prepare;
+mod progress;
 mod pull;
 mod push;
-mod registry;
+pub(crate) mod registry;
 mod settings;
+mod settle;
+pub(crate) mod split;
+mod spool;
+mod stack;
 pub(crate) mod tarball;
+mod uses;
+mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapit_engine::{EngineError, Images, TransferWatch};
-use tapit_model::{Digest, ImageRef, ImageView, Port, RegistryName, RegistrySettings, Timestamp};
+use tapit_engine::{AskInUse, EngineError, Forget, Freed, ImageFault, Images, InUse, TransferWatch};
+use tapit_model::{Digest, ImageRef, ImageView, Port, PruneExtent, RegistryName, RegistrySettings, Timestamp};
 use tokio::sync::Semaphore;
 
+pub use credentials::Docker;
 pub use error::ImageStoreError;
 pub use tapit_engine::Prepared;
 
-use books::Books;
+use blobs::Blobs;
+use books::{Books, Source};
 use disk::Layout;
 use error::Fault;
 use flight::Flights;
 use layers::Layers;
-use settings::Settings;
+use registry::Registries;
 
 /// What an image and its unpacking may cost.
 #[derive(Debug, Clone)]
@@ -54,8 +66,13 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// A registry that sends nothing for this long has stalled.
     pub stall_timeout: Duration,
-    /// Before a blob that broke off is fetched again; twice as long the next time.
+    /// The least that a registry must send: so many bytes a second, over such a window.
+    pub pace_floor: u64,
+    pub pace_window: Duration,
+    /// Before what broke off is fetched again; longer the next time.
     pub retry_pause: Duration,
+    /// A registry that asks to be left alone for longer is left alone for good.
+    pub longest_rest: Duration,
     /// A whole preparation or import, whatever happens in it.
     pub total_timeout: Duration,
 }
@@ -67,7 +84,10 @@ impl Default for Limits {
             image_entries: 1_000_000,
             connect_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(30),
+            pace_floor: 1024,
+            pace_window: Duration::from_secs(60),
             retry_pause: Duration::from_secs(1),
+            longest_rest: Duration::from_secs(30),
             total_timeout: Duration::from_secs(30 * 60),
         }
     }
@@ -76,7 +96,7 @@ impl Default for Limits {
 /// What a container needs of its image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageConfig {
-    /// Directories in overlayfs form (whiteouts are devices 0/0), lowest first, at most 127.
+    /// Directories in overlayfs form (whiteouts are devices 0/0), lowest first, at most 500.
     pub layers: Vec<PathBuf>,
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
@@ -102,11 +122,18 @@ struct Inner {
     limits: Limits,
     books: Books,
     layers: Layers,
-    settings: Settings,
+    registries: Registries,
     flights: Flights,
+    running: OnceLock<AskRunning>,
     /// Blobs on their way, over all images.
     fetches: Semaphore,
+    blobs: Blobs,
+    /// Layers on their way to a registry, over all images.
+    pushes: Semaphore,
 }
+
+/// Asks for the images of which there are instances.
+pub type AskRunning = Box<dyn Fn() -> BTreeSet<Digest> + Send + Sync>;
 
 /// Blobs that are fetched at once, over all images.
 const FETCHES: usize = 3;
@@ -119,22 +146,47 @@ impl ImageStore {
     }
 
     pub fn open_with(dir: &Path, exe: &Path, limits: Limits) -> Result<Self, ImageStoreError> {
+        Self::open_beside(dir, exe, limits, Docker::here())
+    }
+
+    /// With the logins of another Docker than that of the server's user.
+    pub fn open_beside(dir: &Path, exe: &Path, limits: Limits, docker: Docker) -> Result<Self, ImageStoreError> {
         let layout = Layout::create(dir)?;
         let books = Books::open(&layout)?;
         let layers = Layers::open(&layout, exe, &limits)?;
         layers.collect(|| books.referenced()).map_err(ImageStoreError::Leftovers)?;
         let fetches = Semaphore::new(FETCHES);
-        let settings = Settings::open(&layout)?;
-        let flights = Flights::default();
-        Ok(Self { inner: Arc::new(Inner { layout, limits, books, layers, settings, flights, fetches }) })
+        let registries = Registries::open(&layout, &limits, docker)?;
+        let (flights, running) = (Flights::default(), OnceLock::new());
+        let (blobs, pushes) = (Blobs::open(&layout), Semaphore::new(push::PUSHES));
+        let inner = Inner { layout, limits, books, layers, registries, flights, running, fetches, blobs, pushes };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Has `running` asked before anything goes: an instance may outlive the generation that it was made from. To be said
+    /// once, before the first image goes; `running` must not wait for the store.
+    pub fn spare_running(&self, running: AskRunning) {
+        // A second asker would ask the same engine.
+        let _ = self.inner.running.set(running);
     }
 
     /// Resolves a reference and makes the image ready: fetched, verified, unpacked. Callers that ask for the same
     /// reference at the same time share the work; it goes on when a caller goes away.
     pub async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError> {
-        let inner = self.inner.clone();
-        let outcome = self.inner.flights.join(image, |image| async move { prepare::run(&inner, &image).await });
-        outcome.await.map_err(|fault| fault.about(image))
+        let prepared = self.settle(image, prepare::run(&self.inner, image).await).await?;
+        self.inner.books.touch(&prepared.image.digest);
+        Ok(prepared)
+    }
+
+    /// What became of fetching an image. After a fault of this host, such as a full disk, what was fetched so far goes at
+    /// once; after others it stays for the next attempt.
+    async fn settle<T>(&self, image: &ImageRef, outcome: Result<T, Fault>) -> Result<T, EngineError> {
+        if let Err(Fault { fault: ImageFault::Host, .. }) = &outcome
+            && let Err(fault) = self.on_disk(|inner| inner.collect()).await?
+        {
+            tracing::warn!(%image, error = fault.text, "layers of an image that failed could not be removed");
+        }
+        outcome.map_err(|fault| fault.about(image))
     }
 
     /// The configuration of an image by its digest, checked against what is on disk.
@@ -143,7 +195,28 @@ impl ImageStore {
         self.on_disk(move |inner| {
             let image = inner.books.image(&digest)?;
             let layers = inner.layers.paths(&image.diff_ids)?;
+            inner.books.touch(&digest);
             Ok(ImageConfig { layers, ..image.run.clone() })
+        })
+        .await?
+        .map_err(Fault::nameless)
+    }
+
+    /// Writes the tar of a held image's layer, counted from the lowest, as it was when it was unpacked. Only success says
+    /// that all of it was written right.
+    pub async fn write_layer(
+        &self,
+        image: &Digest,
+        nth: usize,
+        sink: impl std::io::Write + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let image = image.clone();
+        self.on_disk(move |inner| {
+            let links = layers::chain(&inner.books.image(&image)?.diff_ids);
+            let absent = || Fault::new(tapit_engine::ImageFault::NotFound, format!("it has no layer {nth}"));
+            let links = links.get(..=nth).ok_or_else(absent)?;
+            let _hold = inner.layers.hold(links);
+            inner.layers.assemble(links, sink)
         })
         .await?
         .map_err(Fault::nameless)
@@ -163,64 +236,104 @@ impl ImageStore {
 #[async_trait]
 impl Images for ImageStore {
     async fn import(&self, archive: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, EngineError> {
-        import::run(&self.inner, archive, name).await
+        import::run(&self.inner, archive, name, Source::Import).await
+    }
+
+    async fn import_built(&self, archive: &Path, name: &ImageRef) -> Result<Vec<ImageView>, EngineError> {
+        import::run(&self.inner, archive, Some(name), Source::Build).await
     }
 
     async fn list(&self) -> Result<Vec<ImageView>, EngineError> {
-        self.on_disk(|inner| inner.books.views(|diff_ids| inner.layers.bytes(diff_ids))).await
+        self.on_disk(Inner::views).await
     }
 
-    async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError> {
-        let (forgotten, in_use) = (name.clone(), in_use.to_vec());
-        self.on_disk(move |inner| {
-            inner.books.forget(&forgotten, &in_use)?;
-            inner.collect().map(drop)
-        })
-        .await?
-        .map_err(|fault| fault.about(name))
+    async fn bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.inner.layers.sizes().values().sum())
     }
 
-    async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError> {
-        let in_use = in_use.to_vec();
-        self.on_disk(move |inner| {
-            let names = inner.books.prune(&in_use)?;
-            Ok((inner.collect()?, names))
+    async fn delete(&self, what: &Forget, in_use: &AskInUse) -> Result<Freed, EngineError> {
+        let (forgotten, in_use) = (what.clone(), in_use.clone());
+        let done = self.on_disk(move |inner| {
+            let images = inner.books.forget(&forgotten, &|| inner.in_use(&in_use))?;
+            Ok(Freed { bytes: inner.collect()?, images, over: 0 })
+        });
+        done.await?.map_err(|fault: Fault| match what {
+            Forget::Name(name) => fault.about(name),
+            Forget::Digest(_) => fault.nameless(),
         })
-        .await?
-        .map_err(Fault::nameless)
+    }
+
+    async fn prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError> {
+        let in_use = in_use.clone();
+        let done = self.on_disk(move |inner| {
+            let (images, choice) = inner.books.prune(extent, &|| inner.in_use(&in_use), &inner.layers.sizes())?;
+            // With nothing to go, what a failed attempt left may be wanted by the next one.
+            let idle = images.is_empty() && choice.over == 0 && extent != PruneExtent::Unused;
+            let bytes = if idle { 0 } else { inner.collect()? };
+            Ok(Freed { bytes, images, over: choice.over })
+        });
+        done.await?.map_err(Fault::nameless)
+    }
+
+    async fn would_prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError> {
+        let in_use = in_use.clone();
+        self.on_disk(move |inner| {
+            let sizes = inner.layers.sizes();
+            let (images, choice) = inner.books.would_prune(extent, &|| inner.in_use(&in_use), &sizes);
+            Freed { bytes: choice.freed, images, over: choice.over }
+        })
+        .await
     }
 
     async fn pull(&self, image: &ImageRef, transfer: &TransferWatch) -> Result<ImageView, EngineError> {
-        pull::run(&self.inner, image, transfer).await.map_err(|fault| fault.about(image))
+        let view = self.settle(image, pull::run(&self.inner, image, transfer).await).await?;
+        if let Some(digest) = Digest::parse(&view.digest) {
+            self.inner.books.touch(&digest);
+        }
+        Ok(view)
     }
 
     async fn push(&self, image: &ImageRef, to: &ImageRef, transfer: &TransferWatch) -> Result<Digest, EngineError> {
-        push::run(&self.inner, image, to, transfer).await.map_err(|fault| fault.about(to))
+        push::run(&self.inner, image, to, transfer).await
     }
 
     async fn registries(&self) -> Result<BTreeMap<RegistryName, RegistrySettings>, EngineError> {
-        Ok(self.inner.settings.all())
+        Ok(self.inner.registries.settings())
     }
 
     async fn set_registry(&self, name: &RegistryName, settings: Option<RegistrySettings>) -> Result<(), EngineError> {
         let name = name.clone();
-        self.on_disk(move |inner| inner.settings.set(name, settings)).await?.map_err(Fault::nameless)
+        self.on_disk(move |inner| inner.registries.set(name, settings)).await?.map_err(Fault::nameless)
     }
 }
 
 impl Inner {
+    fn views(&self) -> Vec<ImageView> {
+        self.books.views(&self.layers.sizes())
+    }
+
+    /// What the server says is in use, and what has instances that the server need not know of any more.
+    fn in_use(&self, server: &AskInUse) -> InUse {
+        let mut in_use = server();
+        in_use.digests.extend(self.running.get().map(|running| running()).unwrap_or_default());
+        in_use
+    }
+
     /// Removes layers that nothing needs. Returns the freed bytes.
     fn collect(&self) -> Result<u64, Fault> {
         self.layers.collect(|| self.books.referenced()).map_err(|error| Fault::host("remove unused layers", &error))
     }
 }
 
-/// Enters images in the books, off the async threads.
+/// Enters images in the books, off the async threads, once all of their layers are on disk.
 async fn enter(
     inner: &Arc<Inner>,
     images: Vec<(Vec<u8>, config::Config)>,
     names: Vec<(ImageRef, books::Named)>,
 ) -> Result<(), Fault> {
+    for (_, config) in &images {
+        inner.layers.settle(&layers::chain(&config.diff_ids)).await?;
+    }
     let inner = inner.clone();
     let entered = tokio::task::spawn_blocking(move || inner.books.enter(&images, names)).await;
     let entered = entered.map_err(std::io::Error::other).flatten();

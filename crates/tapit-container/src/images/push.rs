@@ -1,15 +1,192 @@
-//! Sends a held image to a registry.
+//! Sends a held image to a registry: every layer that it lacks, the configuration byte for byte, then the manifest.
+//!
+//! Layers are held unpacked, so each is written again as the tar that it was, compressed into a spool file, because its
+//! digest must be known before it is sent, and sent from there. What the registry has in a form that is remembered
+//! (`blobs`) is neither made nor sent. A manifest of the same layers is made anew each time and has the same bytes.
 
+mod document;
+mod pack;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tapit_engine::{ImageFault, TransferWatch};
-use tapit_model::{Digest, ImageRef};
+use futures_util::{StreamExt, TryStreamExt};
+use tapit_engine::{EngineError, ImageFault, TransferWatch};
+use tapit_model::{Digest, ImageRef, LayerState, LayerTransfer, Transfer};
 
 use super::Inner;
+use super::blobs::{Blob, Packing};
+use super::config::{MAX_DOCUMENT, sha256};
+use super::disk;
 use super::error::Fault;
+use super::layers::{Link, chain};
+use super::registry::{Content, Registry, Told};
 
-pub async fn run(inner: &Arc<Inner>, image: &ImageRef, _: &ImageRef, _: &TransferWatch) -> Result<Digest, Fault> {
+/// Layers that are made or sent at once, over all images: each takes a compressor and a spool file.
+pub const PUSHES: usize = 2;
+
+pub async fn run(
+    inner: &Arc<Inner>,
+    image: &ImageRef,
+    to: &ImageRef,
+    transfer: &TransferWatch,
+) -> Result<Digest, EngineError> {
+    let held = held(inner, image).await.map_err(|fault| fault.about(image))?;
+    let limit = inner.limits.total_timeout;
+    let sent = tokio::time::timeout(limit, send(inner, held, to, transfer)).await.unwrap_or_else(|_| {
+        Err(Fault::new(ImageFault::Unreachable, format!("sending it took longer than {} s", limit.as_secs())))
+    });
+    sent.map_err(|fault| fault.about(to))
+}
+
+/// An image that can be sent.
+struct Held {
+    config: Vec<u8>,
+    digest: Digest,
+    diff_ids: Vec<Digest>,
+}
+
+async fn held(inner: &Arc<Inner>, image: &ImageRef) -> Result<Held, Fault> {
     let named = inner.books.name(image);
     let named = named.ok_or_else(|| Fault::new(ImageFault::NotFound, "no image of this name is on this host"))?;
-    Err(Fault::new(ImageFault::Host, format!("pushing {} is being built", named.digest)))
+    let diff_ids = inner.books.image(&named.digest)?.diff_ids.clone();
+    inner.layers.paths(&diff_ids)?;
+    let path = inner.layout.image(&named.digest);
+    let config = blocking({
+        let path = path.clone();
+        move || disk::read(&path, MAX_DOCUMENT)
+    });
+    let config = config.await?.map_err(|error| Fault::host_at("read", &path, &error))?;
+    if sha256(&config).as_ref() != Some(&named.digest) {
+        return Err(Fault::new(ImageFault::Host, format!("its configuration {} was changed", path.display())));
+    }
+    Ok(Held { config, digest: named.digest, diff_ids })
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Fault::host("send an image", &error))
+}
+
+async fn send(inner: &Arc<Inner>, held: Held, to: &ImageRef, transfer: &TransferWatch) -> Result<Digest, Fault> {
+    let Some(tag) = to.tag().filter(|_| to.digest().is_none()) else {
+        return Err(Fault::invalid("an image is pushed under a tag, not under a digest"));
+    };
+    let links = chain(&held.diff_ids);
+    let _hold = inner.layers.hold(&links);
+    let registry = Registry::to_push(to, &inner.registries)?;
+    let rows = Rows::new(transfer, &held.diff_ids);
+    let push = Push { inner, registry: &registry, diff_ids: &held.diff_ids, links: &links, rows: &rows };
+    // The same layer may stand in an image many times; it is sent once.
+    let once: BTreeMap<&Digest, usize> =
+        held.diff_ids.iter().enumerate().rev().map(|(at, layer)| (layer, at)).collect();
+    let mut places: Vec<usize> = once.values().copied().collect();
+    places.sort_unstable();
+    let layers = futures_util::stream::iter(places.into_iter().map(|at| push.layer(at))).buffer_unordered(PUSHES);
+    let sent: BTreeMap<Digest, Blob> = layers.try_collect().await?;
+    let config = Content::Bytes(&held.config);
+    let size = held.config.len() as u64;
+    if !registry.has_blob(&held.digest).await? {
+        registry.push_blob(&held.digest, size, config, Arc::new(|_| {})).await?;
+    }
+    let layers: Vec<&Blob> = held.diff_ids.iter().filter_map(|layer| sent.get(layer)).collect();
+    let manifest = document::manifest(&held.digest, size, &layers);
+    let digest = registry.push_manifest(&manifest, document::MANIFEST, tag).await?;
+    let inner = inner.clone();
+    blocking(move || inner.blobs.save(&inner.books.diff_ids())).await?;
+    Ok(digest)
+}
+
+/// One image on its way to a registry.
+struct Push<'a> {
+    inner: &'a Arc<Inner>,
+    registry: &'a Registry,
+    diff_ids: &'a [Digest],
+    links: &'a [Link],
+    rows: &'a Rows,
+}
+
+impl Push<'_> {
+    /// Sees to it that the registry has a layer, and says as what.
+    async fn layer(&self, at: usize) -> Result<(Digest, Blob), Fault> {
+        let diff_id = self.diff_ids[at].clone();
+        let permit = self.inner.pushes.acquire().await;
+        for blob in self.inner.blobs.of(&diff_id) {
+            if self.registry.has_blob(&blob.digest).await? {
+                self.rows.set(&diff_id, LayerState::Held, (blob.size, blob.size));
+                return Ok((diff_id, blob));
+            }
+        }
+        self.rows.set(&diff_id, LayerState::Pushing, (0, 0));
+        let (path, blob) = self.pack(at).await?;
+        let size = blob.size;
+        let state = if self.registry.has_blob(&blob.digest).await? {
+            LayerState::Held
+        } else {
+            self.registry.push_blob(&blob.digest, size, Content::File(&path), self.rows.told(&diff_id, size)).await?;
+            LayerState::Done
+        };
+        drop(permit);
+        self.rows.set(&diff_id, state, (size, size));
+        self.inner.blobs.note(&diff_id, blob.clone());
+        Ok((diff_id, blob))
+    }
+
+    /// Makes the compressed form of a layer, off the async threads. It is given up when nobody waits for it any more.
+    async fn pack(&self, at: usize) -> Result<(tempfile::TempPath, Blob), Fault> {
+        let (inner, links) = (self.inner.clone(), self.links[..=at].to_vec());
+        let given_up = pack::GiveUp::default();
+        let flag = given_up.flag();
+        let spool: PathBuf = self.inner.layout.spool.clone();
+        let packed = blocking(move || pack::pack(&spool, &flag, |sink| inner.layers.assemble(&links, sink)));
+        let packed = packed.await??;
+        drop(given_up);
+        Ok((packed.path, Blob { digest: packed.digest, size: packed.size, packing: Packing::Gzip }))
+    }
+}
+
+/// How far each layer is, for whoever looks.
+struct Rows {
+    transfer: TransferWatch,
+    /// The place of each layer among the rows.
+    places: BTreeMap<Digest, usize>,
+}
+
+impl Rows {
+    fn new(transfer: &TransferWatch, diff_ids: &[Digest]) -> Self {
+        let mut places = BTreeMap::new();
+        let mut layers = Vec::new();
+        for diff_id in diff_ids {
+            places.entry(diff_id.clone()).or_insert_with(|| {
+                let layer = diff_id.short().to_owned();
+                layers.push(LayerTransfer { layer, state: LayerState::Waiting, done: 0, total: 0 });
+                layers.len() - 1
+            });
+        }
+        transfer.send_replace(Transfer { layers });
+        Self { transfer: transfer.clone(), places }
+    }
+
+    fn set(&self, diff_id: &Digest, state: LayerState, (done, total): (u64, u64)) {
+        let Some(place) = self.places.get(diff_id).copied() else { return };
+        put(&self.transfer, place, state, (done, total));
+    }
+
+    /// Notes how much of a layer is sent.
+    fn told(&self, diff_id: &Digest, size: u64) -> Told {
+        let (transfer, place) = (self.transfer.clone(), self.places.get(diff_id).copied());
+        Arc::new(move |done| {
+            if let Some(place) = place {
+                put(&transfer, place, LayerState::Pushing, (done, size));
+            }
+        })
+    }
+}
+
+fn put(transfer: &TransferWatch, place: usize, state: LayerState, (done, total): (u64, u64)) {
+    transfer.send_modify(|transfer| {
+        if let Some(row) = transfer.layers.get_mut(place) {
+            (row.state, row.done, row.total) = (state, done, total);
+        }
+    });
 }

@@ -21,7 +21,7 @@ use nix::poll::PollTimeout;
 use tapit_model::{Exit, Timestamp};
 use tapit_monitor::ending::{self, Ending};
 
-use super::files::{self, FileError, Stored};
+use super::files::{self, FileError, Stored, Survives};
 use super::running::Watched;
 use super::watcher::Watcher;
 use super::{LogCursor, LogLine, Order, PROTOCOL, Record, Running, log};
@@ -122,15 +122,15 @@ impl InstanceDir {
     }
 
     pub fn write_order(&self, order: &Order) -> Result<(), FileError> {
-        files::write_json(&self.file(ORDER), order)
+        files::write_json(&self.file(ORDER), order, Survives::ServerEnd)
     }
 
     pub(crate) fn write_record(&self, record: &Record) -> Result<(), FileError> {
-        files::write_json(&self.file("record.json"), record)
+        files::write_json(&self.file("record.json"), record, Survives::ServerEnd)
     }
 
     pub(crate) fn write_exit(&self, exit: &Exit) -> Result<(), FileError> {
-        files::write_json(&self.file("exit.json"), exit)
+        files::write_json(&self.file("exit.json"), exit, Survives::HostEnd)
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

@@ -37,14 +37,27 @@ impl<T> Stored<T> {
     }
 }
 
-/// Writes a value as JSON: temporary file, sync, rename. Only the owner may read it, for orders hold secrets.
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
+/// What a file must survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survives {
+    /// The death of whoever wrote it. What describes a running container need not outlast the host, which ends it, and a
+    /// start is not held up by the disk; a file that was torn then is read as corrupt, and what is left is removed.
+    ServerEnd,
+    /// A power cut as well.
+    HostEnd,
+}
+
+/// Writes a value as JSON: temporary file, perhaps sync, rename. Only the owner may read it, for orders hold secrets.
+pub fn write_json<T: Serialize>(path: &Path, value: &T, survives: Survives) -> Result<(), FileError> {
     let encoded = serde_json::to_vec(value).map_err(|source| FileError::Encode { path: path.to_owned(), source })?;
     let temporary = temporary_of(path);
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(&encoded)?;
-        file.sync_data()?;
+        match survives {
+            Survives::ServerEnd => {}
+            Survives::HostEnd => file.sync_data()?,
+        }
         fs::rename(&temporary, path)
     };
     write().map_err(|source| {
@@ -86,7 +99,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("x.json");
         assert_eq!(read_json::<u32>(&path), Stored::Missing);
-        write_json(&path, &7u32).expect("writes");
+        write_json(&path, &7u32, Survives::HostEnd).expect("writes");
         assert_eq!(read_json::<u32>(&path), Stored::Found(7));
         for text in ["", "{", "\"x\"", "7 7", "\u{0}"] {
             fs::write(&path, text).expect("writes");
@@ -94,7 +107,7 @@ mod tests {
         }
         fs::create_dir(dir.path().join("d.json")).expect("a directory");
         assert!(matches!(read_json::<u32>(&dir.path().join("d.json")), Stored::Corrupt(_)));
-        assert!(write_json(&dir.path().join("none/x.json"), &7u32).is_err());
+        assert!(write_json(&dir.path().join("none/x.json"), &7u32, Survives::ServerEnd).is_err());
         let names: Vec<_> = fs::read_dir(dir.path()).expect("lists").flatten().map(|e| e.file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
     }

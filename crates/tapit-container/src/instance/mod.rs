@@ -7,7 +7,7 @@
 mod dir;
 mod files;
 mod launch;
-mod log;
+pub(crate) mod log;
 mod order;
 mod record;
 mod running;
@@ -16,8 +16,8 @@ mod watcher;
 
 pub use dir::{Adopted, DirError, InstanceDir};
 pub(crate) use dir::{LOCK, STATUS};
-pub(crate) use files::write_json;
 pub use files::{FileError, Stored};
+pub(crate) use files::{Survives, write_json};
 pub use launch::{Answer, Fault, LaunchError, Waiting, launch, make};
 pub(crate) use log::newest as newest_log_segment;
 pub use log::{LogCursor, LogLine, Stream};

@@ -27,6 +27,8 @@ pub enum AssembleError {
     Layout(#[from] LayoutError),
     #[error("reading the host's cgroup mounts")]
     CgroupMounts { source: std::io::Error },
+    #[error("listing the host's cpus")]
+    Cpus { source: std::io::Error },
     #[error("reading the limit of open files")]
     OpenFiles { source: Errno },
 }
@@ -40,6 +42,7 @@ impl AssembleError {
             AssembleError::Idmap(_)
             | AssembleError::Layout(_)
             | AssembleError::CgroupMounts { .. }
+            | AssembleError::Cpus { .. }
             | AssembleError::OpenFiles { .. } => false,
         }
     }
@@ -89,6 +92,7 @@ impl Assembled {
             max_open_files,
             user_namespace: self.namespace.as_ref().map(UserNamespace::path),
             cgroup_mounts: walls::cgroup_mounts().map_err(|source| AssembleError::CgroupMounts { source })?,
+            heat_counters: walls::heat_counters().map_err(|source| AssembleError::Cpus { source })?,
             kills_groups,
         })
     }

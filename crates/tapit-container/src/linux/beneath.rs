@@ -1,10 +1,12 @@
 //! Opens paths below a directory that somebody else has filled, without ever leaving it.
 //!
-//! The shim uses it on the assembled root filesystem of a container, which holds whatever the image's author put there.
+//! The shim uses it on the assembled root filesystem of a container, which holds whatever the image's author put there, and
+//! who writes a layer again uses it on the layer's directory.
 //! Two ways: `strict` refuses every symbolic link, for places that the runtime will mount on; `inside` follows them as
 //! the container itself would, with the directory as `/`. What is made belongs to the container's root.
 
 use std::ffi::{CString, OsStr};
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +19,15 @@ use nix::unistd::{Gid, Uid, fchown, fchownat};
 /// Opens `path` below `root`; a symbolic link anywhere on the way is `ELOOP`.
 pub fn strict(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
     open(root, path, flags, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS)
+}
+
+/// Opens a regular file below `root` to read it, wherever a hostile tree would lead: no link is followed, and nothing that
+/// is not a file is waited for or woken.
+pub fn file(root: BorrowedFd<'_>, path: &Path) -> Result<File, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = File::from(strict(root, path, flags)?);
+    let metadata = file.metadata().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    if metadata.is_file() { Ok(file) } else { Err(Errno::EINVAL) }
 }
 
 /// Opens `path` as if `root` were `/`. Links of procfs are refused.

@@ -19,7 +19,7 @@ pub mod unpack;
 pub mod verbs;
 
 mod assemble;
-mod beneath;
+pub(crate) mod beneath;
 mod detached;
 mod devices;
 mod idmap;
@@ -30,5 +30,6 @@ mod rootfs;
 mod seal;
 mod shim;
 mod spec;
-mod user;
+mod stack;
+pub(crate) mod user;
 mod walls;

@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use tapit_model::describe;
 
 use super::cgroup::Layout;
+use super::devices::{self, Making};
 use super::idmap::{self, UserNamespace};
 use super::rootfs::{Mapping, Rootfs};
 use super::seccomp::Filter;
-use super::{devices, verbs};
+use super::verbs;
 use crate::instance::IdRange;
 
 /// A wall of a container, and whether this host can put it up.
@@ -180,7 +181,7 @@ fn device_control() -> Result<(), String> {
             Some(_) => Ok(()),
             None => Err("no cgroup hierarchy of this host controls devices".to_owned()),
         },
-        Layout::V2 => devices::load().map(drop).map_err(|error| describe(&error)),
+        Layout::V2 => devices::load(Making::None).map(drop).map_err(|error| describe(&error)),
     }
 }
 

@@ -13,16 +13,17 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::beneath::{self, Owner};
 use super::idmap::{self, IdmapError, UserNamespace};
+use super::stack::{self, MAX_LAYERS, Writable, open};
 use crate::instance::{EtcFiles, IdRange};
 
 /// Directories that the runtime mounts on, or that files are written to.
@@ -35,11 +36,6 @@ const SHARED_MEMORY: &str = "dev/shm";
 /// Where the assembled filesystem is mounted, in the shim's own mount namespace: the first that is a directory and does not
 /// hold the instance's own, which would be covered.
 const MOUNT_POINTS: [&str; 6] = ["/mnt", "/media", "/srv", "/opt", "/home", "/tmp"];
-
-/// One page holds all options of a mount, and each layer takes some twenty bytes of it; this also leaves room for the
-/// descriptors.
-pub const MAX_LAYERS: usize = 180;
-const PAGE: usize = 4096;
 
 /// User and group lists of real images have some kilobytes.
 const MAX_LIST_BYTES: u64 = 4 * 1024 * 1024;
@@ -277,25 +273,18 @@ impl Lowers {
 }
 
 fn overlay(lowers: &Lowers, [upper, work]: [&Path; 2], target: &Path) -> Result<(), RootfsError> {
-    let named = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
     let own = |path: &Path| open(path).map_err(|source| RootfsError::Open { path: path.to_owned(), source });
     let (upper, work) = (own(upper)?, own(work)?);
-    let lower = lowers.layers.iter().map(named).collect::<Vec<_>>().join(":");
-    // What a container wrote need not survive a crash of the host, and a sync at each end of one slows all others.
-    let options = format!("lowerdir={lower},upperdir={},workdir={},volatile", named(&upper), named(&work));
-    if options.len() >= PAGE {
-        return Err(RootfsError::Layers(lowers.layers.len()));
-    }
     // Setuid bits and file capabilities give nothing anyway, as nobody in there may gain privileges. Said here as well, the
     // kernel runs a program with capabilities that are out of reach without them, where it would refuse it else: `ping` as
     // distributions ship it.
     let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
-    mount(Some("overlay"), target, Some("overlay"), flags, Some(options.as_str()))
-        .map_err(|source| RootfsError::Mount { path: target.to_owned(), source })
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path)
+    stack::mount_at(target, &lowers.layers, Some(Writable { upper: &upper, work: &work }), flags).map_err(|errno| {
+        match errno {
+            Errno::E2BIG => RootfsError::Layers(lowers.layers.len()),
+            source => RootfsError::Mount { path: target.to_owned(), source },
+        }
+    })
 }
 
 fn mount_point(instance: &Path) -> Result<&'static Path, RootfsError> {

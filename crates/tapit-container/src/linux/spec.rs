@@ -34,6 +34,8 @@ pub struct Host {
     pub user_namespace: Option<PathBuf>,
     /// The names of the v1 hierarchies below `/sys/fs/cgroup`; none on v2.
     pub cgroup_mounts: Vec<String>,
+    /// Where its cpus tell how hot they have been.
+    pub heat_counters: Vec<String>,
     /// cgroup v2: one process killed for lack of memory takes the whole group with it.
     pub kills_groups: bool,
 }
@@ -67,7 +69,7 @@ const NAMESPACES: [LinuxNamespaceType; 6] = [
 ];
 
 /// What tells about the host, or lets it be harmed: memory, symbols, devices, keys, timers, firmware and power meters.
-pub const MASKED: [&str; 22] = [
+const MASKED: [&str; 22] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -92,7 +94,12 @@ pub const MASKED: [&str; 22] = [
     "/sys/firmware",
 ];
 
-pub const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// All paths that are covered.
+pub fn masked_paths(heat_counters: &[String]) -> Vec<String> {
+    MASKED.iter().map(|path| (*path).to_owned()).chain(heat_counters.iter().cloned()).collect()
+}
 
 /// All paths that the container can read but not write, those of its cgroups included: the runtime mounts v1 hierarchies
 /// writable whatever it is told, and with that a container without a user namespace could lift its own limits.
@@ -130,7 +137,7 @@ pub fn spec(order: &Order, identity: &Identity, host: &Host) -> Result<Spec, Oci
         .cgroups_path(order.cgroup.as_str())
         .resources(resources(order, host)?)
         .sysctl(sysctls(order))
-        .masked_paths(MASKED.map(String::from).to_vec())
+        .masked_paths(masked_paths(&host.heat_counters))
         .readonly_paths(readonly_paths(&host.cgroup_mounts))
         .rootfs_propagation("private")
         .build()?;

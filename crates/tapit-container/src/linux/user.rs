@@ -165,6 +165,35 @@ fn shown(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
+/// Tries any user and lists. See `crate::fuzzing`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing {
+    use super::{IdRange, Lists, MAX_ID, accounts, resolve};
+
+    /// The user, `/etc/passwd` and `/etc/group`, with a NUL byte between them: nobody becomes root or leaves the range who
+    /// is not written down so.
+    pub fn users(bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let mut parts = text.splitn(3, '\0');
+        let mut part = || parts.next().unwrap_or_default();
+        let (user, passwd, group) = (part(), part(), part());
+        for ids in [None, Some(IdRange { base: 0x4000_0000 })] {
+            let Ok(identity) = resolve(user, Lists { passwd, group }, ids) else { continue };
+            assert!(identity.uid <= MAX_ID && identity.gid <= MAX_ID, "{identity:?}");
+            assert!(identity.groups.len() <= 1024 && identity.groups.iter().all(|group| *group <= MAX_ID));
+            assert!(identity.home.starts_with('/'), "{identity:?}");
+            if let Some(ids) = ids {
+                assert_eq!(ids.host(identity.uid), Some(identity.host_uid));
+                assert!(identity.groups.iter().all(|group| ids.host(*group).is_some()));
+            }
+            let name = user.split(':').next().unwrap_or_default();
+            let asked = name.bytes().all(|byte| byte == b'0');
+            let listed = accounts(passwd).any(|account| account.uid == 0 && account.name == name);
+            assert!(identity.uid != 0 || asked || listed, "{user:?} became root");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,12 +19,17 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use super::cgroup::v1_mounts;
 use super::{beneath, spec};
 
+const CGROUPS: &str = "/sys/fs/cgroup";
+const CPUS: &str = "/sys/devices/system/cpu";
+
 #[derive(Debug, thiserror::Error)]
 pub enum WallsError {
     #[error("opening the container's root")]
     Root { source: io::Error },
     #[error("reading the host's cgroup mounts")]
     CgroupMounts { source: io::Error },
+    #[error("listing the host's cpus")]
+    Cpus { source: io::Error },
     #[error("looking at {path} in the container")]
     Look { path: String, source: Errno },
     #[error("{path} is not covered in the container")]
@@ -38,15 +43,16 @@ pub fn check(init: i32) -> Result<(), WallsError> {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let root = File::options().read(true).custom_flags(flags).open(format!("/proc/{init}/root"));
     let root = OwnedFd::from(root.map_err(|source| WallsError::Root { source })?);
-    for path in spec::MASKED {
-        match covered(&root, path) {
+    let heat = heat_counters().map_err(|source| WallsError::Cpus { source })?;
+    for path in spec::masked_paths(&heat) {
+        match covered(&root, &path) {
             Ok(true) => {}
-            Ok(false) => return Err(WallsError::Uncovered { path: path.to_owned() }),
-            Err(source) => return Err(WallsError::Look { path: path.to_owned(), source }),
+            Ok(false) => return Err(WallsError::Uncovered { path }),
+            Err(source) => return Err(WallsError::Look { path, source }),
         }
     }
     let mounts = cgroup_mounts().map_err(|source| WallsError::CgroupMounts { source })?;
-    for path in spec::readonly_paths(&mounts) {
+    for path in readonly_paths(&mounts) {
         match readonly(&root, &path) {
             Ok(true) => {}
             Ok(false) => return Err(WallsError::Writable { path }),
@@ -54,6 +60,15 @@ pub fn check(init: i32) -> Result<(), WallsError> {
         }
     }
     Ok(())
+}
+
+/// What must be read-only: what the runtime is told to make so, and on v2 the one hierarchy, which it mounts so.
+fn readonly_paths(cgroup_mounts: &[String]) -> Vec<String> {
+    let mut paths = spec::readonly_paths(cgroup_mounts);
+    if cgroup_mounts.is_empty() {
+        paths.push(CGROUPS.to_owned());
+    }
+    paths
 }
 
 /// A path that is not there needs no cover.
@@ -94,8 +109,28 @@ pub fn cgroup_mounts() -> io::Result<Vec<String>> {
 }
 
 fn named_mounts(mountinfo: &str) -> Vec<String> {
-    let names = v1_mounts(mountinfo).filter_map(|(mount, _)| mount.strip_prefix("/sys/fs/cgroup/"));
+    let names = v1_mounts(mountinfo).filter_map(|(mount, _)| mount.strip_prefix(CGROUPS)?.strip_prefix('/'));
     names.map(str::to_owned).collect()
+}
+
+/// Where the cpus of this host tell how often they were slowed down for being hot, which is to say what the neighbours
+/// are doing. There are none on virtual machines.
+pub fn heat_counters() -> io::Result<Vec<String>> {
+    heat_counters_below(Path::new(CPUS))
+}
+
+fn heat_counters_below(cpus: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(cpus) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let is_cpu = |name: &str| name.strip_prefix("cpu").is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
+    let cpus = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_cpu));
+    let counters = cpus.map(|entry| entry.path().join("thermal_throttle")).filter(|path| path.is_dir());
+    let mut counters: Vec<String> = counters.map(|path| path.display().to_string()).collect();
+    counters.sort();
+    Ok(counters)
 }
 
 #[cfg(test)]
@@ -113,6 +148,29 @@ nonsense
 ";
         assert_eq!(named_mounts(table), ["cpu,cpuacct", "systemd"]);
         assert!(named_mounts("34 30 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n").is_empty());
+    }
+
+    #[test]
+    fn the_one_hierarchy_of_v2_must_be_read_only_as_those_of_v1_must() {
+        let cgroups = |mounts: &[&str]| {
+            let mounts: Vec<String> = mounts.iter().map(|name| (*name).to_owned()).collect();
+            let mut paths = readonly_paths(&mounts);
+            paths.retain(|path| path.starts_with(CGROUPS));
+            paths
+        };
+        assert_eq!(cgroups(&[]), ["/sys/fs/cgroup"]);
+        assert_eq!(cgroups(&["memory", "pids"]), ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"]);
+    }
+
+    #[test]
+    fn heat_counters_are_found_for_each_cpu_that_has_them() {
+        let cpus = tempfile::tempdir().expect("a directory");
+        for name in ["cpu0/thermal_throttle", "cpu1/topology", "cpu12/thermal_throttle", "cpufreq/thermal_throttle"] {
+            fs::create_dir_all(cpus.path().join(name)).expect("a directory");
+        }
+        let expected = ["cpu0", "cpu12"].map(|cpu| format!("{}/{cpu}/thermal_throttle", cpus.path().display()));
+        assert_eq!(heat_counters_below(cpus.path()).expect("lists"), expected);
+        assert!(heat_counters_below(&cpus.path().join("nowhere")).expect("lists").is_empty());
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub fn write_archive_for(path: &Path, name: &str, user: &str) {
     std::fs::write(path, archive.into_inner().expect("an archive")).expect("writable");
 }
 
-fn layer() -> Vec<u8> {
+/// Busybox alone.
+pub fn layer() -> Vec<u8> {
     let busybox = std::fs::read(BUSYBOX).expect("busybox-static is installed");
     let mut layer = Builder::new(Vec::new());
     for dir in ["bin", "etc", "tmp", "www"] {

@@ -2,7 +2,11 @@
 //!
 //! Root and Debian's busybox-static are needed.
 
+#[path = "../images/archives.rs"]
+#[allow(dead_code, reason = "shared with the tests of the image store, which need more of it")]
+mod archives;
 mod exec;
+mod hostile;
 mod image;
 mod network;
 mod own;

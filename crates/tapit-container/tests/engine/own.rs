@@ -122,7 +122,8 @@ fn a_wrong_answer_to_a_health_check_is_told_as_the_reason() {
             let formation = bed.formation(Behaviour::Serves);
             let port: Port = formation.port;
             let check = Check::Http { port, path: "/missing".to_owned() };
-            start(bed, Formation { check, health_timeout: Seconds(1), ..formation }).await;
+            // Long enough for the server to listen, also in a sliver of a slow machine.
+            start(bed, Formation { check, health_timeout: Seconds(3), ..formation }).await;
             let ended = stopped(bed).await;
             assert_eq!(reason(&ended), (ReasonCode::Unhealthy, "GET /missing on port 8080 answered 404".to_owned()));
         })

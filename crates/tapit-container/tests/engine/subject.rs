@@ -130,6 +130,7 @@ async fn open(data_dir: &Path, routes: &Arc<Routes>, spares_memory: MemoryMib) -
         exe: PathBuf::from(env!("CARGO_BIN_EXE_tapit-container-child")),
         capacity: Some(CAPACITY),
         spares_memory,
+        reserve_memory: Some(MemoryMib::from_mib(0)),
         traffic: routes.clone(),
     };
     Embedded::open(config).await.expect("the engine opens; it needs root")

@@ -3,10 +3,22 @@
 //! Root is needed: unpacking makes namespaces, owners and overlay whiteouts.
 
 mod archives;
+mod crash;
+mod debian_registry;
 mod fake_registry;
+mod found;
+mod hostile;
 mod import;
 mod keep;
 mod pull;
+mod push;
 mod real_registry;
+mod registry_faults;
+mod registry_login;
+mod registry_mirrors;
+mod registry_resume;
+mod split;
 mod support;
+mod transfer;
+mod trees;
 mod unpack;

@@ -27,17 +27,40 @@ async fn layers_lie_on_one_another_and_none_is_written_to() {
 }
 
 #[tokio::test]
-async fn as_many_layers_as_other_engines_take_can_be_mounted() {
+async fn as_many_layers_as_overlayfs_takes_can_be_mounted() {
     let host = Host::new();
     let (dir, mut order) = host.order(&["cat", "/n"]);
-    for n in 0..127 {
+    for n in 1..500 {
         let layer = host.empty_layer(&format!("layer-with-a-name-as-long-as-a-digest-{n:0>64}"));
+        fs::write(layer.join("n"), format!("{n}\n")).expect("a file");
+        order.layers.push(layer);
+    }
+    let layers = order.layers.clone();
+    let instance = host.start(dir, order).await;
+    assert_eq!(instance.exit().await.code, Some(0), "{:?}", instance.texts());
+    assert_eq!(instance.texts(), ["499"]);
+    let (dir, mut too_many) = host.order(&["cat", "/n"]);
+    too_many.layers = layers;
+    too_many.layers.push(host.empty_layer("one-too-many"));
+    match host.try_start(dir, too_many).await.map(|_| ()) {
+        Err(LaunchError::Failed { fault: Fault::Image, text, .. }) => assert!(text.contains("501 layers"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn as_many_layers_as_overlayfs_takes_can_be_mounted_without_a_user_namespace() {
+    let host = Host::new();
+    let (dir, mut order) = host.order(&["cat", "/n"]);
+    order.ids = None;
+    for n in 1..500 {
+        let layer = host.empty_layer(&format!("{n}"));
         fs::write(layer.join("n"), format!("{n}\n")).expect("a file");
         order.layers.push(layer);
     }
     let instance = host.start(dir, order).await;
     assert_eq!(instance.exit().await.code, Some(0), "{:?}", instance.texts());
-    assert_eq!(instance.texts(), ["126"]);
+    assert_eq!(instance.texts(), ["499"]);
 }
 
 #[tokio::test]

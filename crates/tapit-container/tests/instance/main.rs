@@ -9,3 +9,4 @@ mod logs;
 mod safety;
 mod usage;
 mod walls;
+mod walls_cgroup;

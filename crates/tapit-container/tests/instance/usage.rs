@@ -63,7 +63,9 @@ async fn what_is_refused_leaves_the_cache_and_every_limit_as_they_were() {
 #[tokio::test]
 async fn a_cap_that_holds_a_program_back_shows_as_throttling() {
     let host = Host::new();
-    let instance = start(&host, "while :; do :; done", size(32, 100)).await;
+    let instance = start(&host, "echo spinning; while :; do :; done", size(32, 100)).await;
+    // What makes the container is held back in its group as well, before there is a program in it.
+    instance.wrote("spinning").await;
     let throttled = || instance.running.usage().expect("is measured").cpu;
     eventually("it is held back", || throttled().throttled_periods >= 3).await;
     let cpu = throttled();

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapit_model::{
-    Digest, Exit, ImageRef, ImageView, PinnedImage, Reason, ReasonCode, RegistryName, RegistrySettings, Timestamp,
+    Digest, Exit, ImageOrigin, ImageRef, ImageView, PinnedImage, PruneExtent, Reason, ReasonCode, RegistryName,
+    RegistrySettings, Timestamp,
 };
 
-use crate::{EngineError, ImageFault, Images, TransferWatch};
+use crate::{AskInUse, EngineError, Forget, Freed, ImageFault, Images, TransferWatch};
 
 /// The life of every instance of an image, counted in ticks from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,14 +133,20 @@ impl Shelf {
     }
 }
 
+/// What every image takes.
+const BYTES: u64 = 1024;
+
 fn view(name: &ImageRef, image: &PinnedImage) -> ImageView {
     ImageView {
         name: name.to_string(),
         digest: image.digest.to_string(),
-        size: 1024,
+        size: BYTES,
+        shared: 0,
+        unique: BYTES,
         layers: 1,
-        source: "import".to_owned(),
+        source: ImageOrigin::Import.as_str().to_owned(),
         created_at: Timestamp(0).to_string(),
+        used_at: Timestamp(0).to_string(),
         used_by: Vec::new(),
         entrypoint: Vec::new(),
         command: Vec::new(),
@@ -147,6 +154,10 @@ fn view(name: &ImageRef, image: &PinnedImage) -> ImageView {
         user: String::new(),
         working_dir: "/".to_owned(),
     }
+}
+
+fn freed(images: Vec<String>) -> Freed {
+    Freed { bytes: BYTES * images.len() as u64, images, over: 0 }
 }
 
 #[async_trait]
@@ -158,6 +169,10 @@ impl Images for Shelf {
         Ok(vec![view(name, &self.put(name, Script::healthy()))])
     }
 
+    async fn import_built(&self, archive: &Path, name: &ImageRef) -> Result<Vec<ImageView>, EngineError> {
+        self.import(archive, Some(name)).await
+    }
+
     async fn list(&self) -> Result<Vec<ImageView>, EngineError> {
         let entries = self.entries();
         let views = entries.iter().filter_map(|(name, entry)| match entry {
@@ -167,14 +182,36 @@ impl Images for Shelf {
         Ok(views.collect())
     }
 
-    async fn delete(&self, name: &ImageRef, in_use: &[Digest]) -> Result<(), EngineError> {
-        let gone = self.forget(|held, image| held == name && !in_use.contains(&image.digest));
-        if gone.is_empty() { self.resolve(name).map(drop) } else { Ok(()) }
+    async fn bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.list().await?.iter().map(|image| image.size).sum())
     }
 
-    async fn prune(&self, in_use: &[Digest]) -> Result<(u64, Vec<String>), EngineError> {
-        let names = self.forget(|_, image| !in_use.contains(&image.digest));
-        Ok((1024 * names.len() as u64, names))
+    async fn delete(&self, what: &Forget, in_use: &AskInUse) -> Result<Freed, EngineError> {
+        let kept = in_use();
+        let meant = |held: &ImageRef, image: &PinnedImage| match what {
+            Forget::Name(name) => held == name,
+            Forget::Digest(digest) => image.digest == *digest,
+        };
+        let images = self.forget(|held, image| meant(held, image) && !kept.keeps(held, &image.digest));
+        match what {
+            Forget::Name(name) if images.is_empty() => self.resolve(name).map(|_| Freed::default()),
+            Forget::Name(_) | Forget::Digest(_) => Ok(freed(images)),
+        }
+    }
+
+    /// Nothing here takes any space, so no budget is ever exceeded.
+    async fn prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError> {
+        let kept = in_use();
+        match extent {
+            PruneExtent::Unused => Ok(freed(self.forget(|name, image| !kept.keeps(name, &image.digest)))),
+            PruneExtent::Budget(_) => Ok(Freed::default()),
+        }
+    }
+
+    async fn would_prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError> {
+        let entries = self.entries().clone();
+        let copy = Self { entries: Arc::new(Mutex::new(entries)), ..self.clone() };
+        copy.prune(extent, in_use).await
     }
 
     /// The registry of the fake is its shelf.

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use tapit_engine::{ExecRequest, ExecSession};
 use tapit_model::{
-    AppName, AppView, EventView, ImageRef, ImageView, InstanceId, InstanceUsageView, LogLineView, Outcome, ProcessName,
-    ProcessView, Progress, Refusal, Request, Since, StatusView,
+    AppName, AppView, EventView, ImageKey, ImageRef, ImageView, InstanceId, InstanceUsageView, LogLineView, Outcome,
+    ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request, Since, StatusView,
+    TransferFrame,
 };
 use tapit_store::EventFilter;
 
@@ -49,6 +50,10 @@ pub struct LogPage {
 pub struct LogsBroken(pub String);
 
 pub type LogPages = Pin<Box<dyn Stream<Item = Result<LogPage, LogsBroken>> + Send>>;
+
+/// How far an image on its way is; `None` is a sign of life. The last frame has the outcome. The transfer goes on when the
+/// stream is dropped.
+pub type TransferFrames = Pin<Box<dyn Stream<Item = Option<TransferFrame>> + Send>>;
 
 /// A command to run in an instance of a process; without a name, in the newest healthy one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,14 +123,34 @@ pub trait Core: Send + Sync + 'static {
 
     async fn images(&self) -> Result<Vec<ImageView>, Refusal>;
 
-    async fn image(&self, name: &ImageRef) -> Result<ImageView, Refusal>;
+    async fn image(&self, key: &ImageKey) -> Result<ImageView, Refusal>;
+
+    /// Asks the registry what an image is now, and holds that.
+    async fn pull_image(&self, name: ImageRef) -> TransferFrames;
+
+    /// Sends an image that is held to a registry, and tells how far that is. The last frame calls it what it is called
+    /// there.
+    async fn push_image(&self, name: ImageRef, to: ImageRef) -> Result<TransferFrames, Refusal>;
 
     /// Imports an archive that the API has spooled, and that it removes afterwards.
     async fn import_image(&self, archive: &Path, name: Option<ImageRef>) -> Result<Vec<ImageView>, Refusal>;
 
-    async fn delete_image(&self, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal>;
+    /// The same for an archive that was just built.
+    async fn import_built(&self, archive: &Path, name: ImageRef) -> Result<Vec<ImageView>, Refusal>;
+
+    async fn delete_image(&self, key: &ImageKey, dry_run: bool) -> Result<Outcome, Refusal>;
 
     async fn prune_images(&self, dry_run: bool) -> Result<Outcome, Refusal>;
+
+    /// What is set for registries, by name.
+    async fn registries(&self) -> Result<Vec<RegistryView>, Refusal>;
+
+    async fn registry(&self, name: &RegistryName) -> Result<RegistryView, Refusal>;
+
+    /// Changes what is set for a registry. Images that could not be had are asked for again.
+    async fn set_registry(&self, name: &RegistryName, patch: RegistryPatch, dry_run: bool) -> Result<Outcome, Refusal>;
+
+    async fn delete_registry(&self, name: &RegistryName, dry_run: bool) -> Result<Outcome, Refusal>;
 
     /// Where uploads are written before they are imported; made if it is missing.
     fn spool_dir(&self) -> PathBuf;

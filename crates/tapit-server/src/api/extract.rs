@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
-use tapit_model::{AppName, ImageRef, ProcessName, Refusal, Words};
+use tapit_model::{AppName, ImageKey, ImageRef, ProcessName, Refusal, Words};
 
 use super::errors::{ApiError, DESCRIPTION};
 
@@ -59,6 +59,10 @@ pub(super) fn process_name(text: &str) -> Result<ProcessName, ApiError> {
 
 pub(super) fn image_ref(text: &str) -> Result<ImageRef, ApiError> {
     ImageRef::parse(text).map_err(|error| ApiError::usage(error.to_string()))
+}
+
+pub(super) fn image_key(text: &str) -> Result<ImageKey, ApiError> {
+    ImageKey::parse(text).map_err(|error| ApiError::usage(error.to_string()))
 }
 
 /// The parameters after the `?`.

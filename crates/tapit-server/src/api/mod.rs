@@ -16,11 +16,14 @@ mod logs;
 mod metrics;
 mod openapi;
 mod processes;
+mod push;
+mod registries;
 mod serve;
 mod spool;
 mod status;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod usage;
 
 use std::future::Future;
@@ -35,7 +38,7 @@ use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use tapit_model::{Code, Refusal};
 
-pub use core::{Core, ExecAsked, LogPage, LogPages, LogQuery, LogTime, LogsBroken};
+pub use core::{Core, ExecAsked, LogPage, LogPages, LogQuery, LogTime, LogsBroken, TransferFrames};
 pub use serve::{serve_tcp, serve_unix};
 
 use errors::ApiError;
@@ -69,7 +72,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/events", get(events::list)),
         ("/v1/apps/{app}/logs", get(logs::read)),
         ("/v1/images", get(images::list).post(images::import)),
+        ("/v1/images/pull", post(images::pull)),
+        ("/v1/images/push", post(push::push)),
         ("/v1/images/prune", post(images::prune)),
+        ("/v1/registries", get(registries::list)),
+        ("/v1/registry", get(registries::show).patch(registries::set).delete(registries::delete)),
         ("/v1/image", get(images::show).delete(images::delete)),
     ]
 }

@@ -45,9 +45,15 @@ use super::extract::{Asked, NoQuery};
         super::logs::read,
         super::images::list,
         super::images::import,
+        super::images::pull,
+        super::push::push,
         super::images::prune,
         super::images::show,
         super::images::delete,
+        super::registries::list,
+        super::registries::show,
+        super::registries::set,
+        super::registries::delete,
     ),
     components(schemas(Refusal)),
     modifiers(&Errors, &Token)
@@ -115,6 +121,8 @@ pub(super) enum NewProcess {}
 pub(super) enum AppKeys {}
 /// The name and image of an app, and the keys of its public process.
 pub(super) enum NewApp {}
+/// What can be set for a registry.
+pub(super) enum RegistryKeys {}
 pub(super) enum Interrupt {}
 /// The bytes of an archive.
 pub(super) enum Archive {}
@@ -137,6 +145,13 @@ schemas! {
     NewProcess => named(words(creation_keys()), "name of the process");
     AppKeys => only(ObjectBuilder::new().property("image", word("NAME:TAG; empty clears it")));
     NewApp => named(words(creation_keys()), "name of the app");
+    RegistryKeys => only(
+        ObjectBuilder::new()
+            .property("username", word("of the login; empty clears it"))
+            .property("password", word("of the login, or a token; empty clears it"))
+            .property("mirror", word("HOST[,HOST] to ask first, in this order; empty clears them"))
+            .property("plain_http", word("whether it is spoken to in plain HTTP")),
+    );
     Interrupt => only(ObjectBuilder::new().property("count", word("how many instances, 1 when left out")));
     Archive => ObjectBuilder::new()
         .schema_type(Type::String)

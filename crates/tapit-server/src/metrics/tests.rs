@@ -22,6 +22,8 @@ fn status() -> StatusView {
         instances: 2,
         capacity_memory: Some(2.0),
         used_memory: 0.5,
+        images_bytes: 0,
+        images_disk: None,
         server_memory_bytes: 20_000_000,
         warnings: Vec::new(),
     }

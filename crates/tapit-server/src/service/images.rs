@@ -1,104 +1,151 @@
 //! The images of the engine, with what uses them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use tapit_engine::EngineError;
-use tapit_model::{Code, Digest, ImageRef, ImageSource, ImageView, Outcome, Refusal, World, describe};
+use tapit_engine::{EngineError, Forget};
+use tapit_model::{Code, Digest, ImageKey, ImageRef, ImageView, Outcome, PruneExtent, Refusal, describe};
 
+use super::transfer;
+use crate::api::TransferFrames;
 use crate::hub::Hub;
+use crate::keep::{self, amount};
 use crate::prepare;
 use crate::view;
 
 pub async fn list(hub: &Hub) -> Result<Vec<ImageView>, Refusal> {
     let images = hub.engine.images().list().await.map_err(|error| refused(&error))?;
-    Ok(hub.ledger.read(|world| images.into_iter().map(|image| view::image_view(world, image)).collect()))
+    Ok(seen(hub, images))
 }
 
-pub async fn show(hub: &Hub, name: &ImageRef) -> Result<ImageView, Refusal> {
-    let images = list(hub).await?;
-    let shown = name.to_string();
-    let names: Vec<_> = images.iter().map(|image| image.name.clone()).collect();
-    images.into_iter().find(|image| image.name == shown).ok_or_else(|| {
-        let there = if names.is_empty() {
-            "there is none; tapit import image FILE brings one".to_owned()
-        } else {
-            names.join(", ")
-        };
-        Refusal::not_found(format!("no image {shown} is held here: {there}"))
+fn seen(hub: &Hub, images: Vec<ImageView>) -> Vec<ImageView> {
+    hub.ledger.read(|world| images.into_iter().map(|image| view::image_view(world, image)).collect())
+}
+
+pub async fn show(hub: &Hub, key: &ImageKey) -> Result<ImageView, Refusal> {
+    find(&list(hub).await?, key).cloned()
+}
+
+/// The image that is meant; one of its names where it is meant by its digest.
+fn find<'a>(images: &'a [ImageView], key: &ImageKey) -> Result<&'a ImageView, Refusal> {
+    let name = key.name().map(ToString::to_string);
+    if let Some(image) = images.iter().find(|image| Some(&image.name) == name.as_ref()) {
+        return Ok(image);
+    }
+    let meant: Vec<&ImageView> = images.iter().filter(|image| key.begins(&image.digest)).collect();
+    let digests: BTreeSet<&str> = meant.iter().map(|image| image.digest.as_str()).collect();
+    match (meant.first(), digests.len()) {
+        (Some(first), 1) => Ok(first),
+        (Some(_), _) => {
+            let digests: Vec<&str> = digests.into_iter().collect();
+            Err(Refusal::usage(format!("{key} begins several digests: {}; give more digits", digests.join(", "))))
+        }
+        (None, _) => Err(none_such(images, key)),
+    }
+}
+
+fn none_such(images: &[ImageView], key: &ImageKey) -> Refusal {
+    let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    let there = if names.is_empty() {
+        "there is none; tapit pull image or tapit import image brings one".to_owned()
+    } else {
+        names.join(", ")
+    };
+    Refusal::not_found(format!("no image {key} is held here: {there}"))
+}
+
+pub fn pull(hub: &Arc<Hub>, name: ImageRef) -> TransferFrames {
+    let at = Arc::clone(hub);
+    transfer::frames(hub, |transfer| async move {
+        let pulled = at.engine.images().pull(&name, &transfer).await;
+        let image = pulled.map_err(|error| refused(&error))?;
+        Ok(brought(&at, vec![image]).await.remove(0))
     })
 }
 
-pub async fn import(hub: &Hub, archive: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, Refusal> {
+pub async fn import(hub: &Arc<Hub>, archive: &Path, name: Option<&ImageRef>) -> Result<Vec<ImageView>, Refusal> {
     let images = hub.engine.images().import(archive, name).await.map_err(|error| refused(&error))?;
-    for image in images.iter().filter_map(|image| ImageRef::parse(&image.name).ok()) {
-        // Whoever waits for this name need not wait any longer.
-        prepare::forget_failure(hub, &image);
-    }
-    hub.nudge();
-    Ok(hub.ledger.read(|world| images.into_iter().map(|image| view::image_view(world, image)).collect()))
+    Ok(brought(hub, images).await)
 }
 
-pub async fn delete(hub: &Hub, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal> {
-    let image = show(hub, name).await?;
-    if !image.used_by.is_empty() {
+pub async fn import_built(hub: &Arc<Hub>, archive: &Path, name: &ImageRef) -> Result<Vec<ImageView>, Refusal> {
+    let images = hub.engine.images().import_built(archive, name).await.map_err(|error| refused(&error))?;
+    Ok(brought(hub, images).await)
+}
+
+/// Images have come: whoever waits for them goes on, and what they push out goes.
+async fn brought(hub: &Arc<Hub>, images: Vec<ImageView>) -> Vec<ImageView> {
+    let names: Vec<ImageRef> = images.iter().filter_map(|image| ImageRef::parse(&image.name).ok()).collect();
+    for image in &names {
+        prepare::forget_failure(hub, image);
+    }
+    hub.nudge();
+    keep::trim(hub, &names).await;
+    seen(hub, images)
+}
+
+pub async fn delete(hub: &Arc<Hub>, key: &ImageKey, dry_run: bool) -> Result<Outcome, Refusal> {
+    let images = list(hub).await?;
+    let image = find(&images, key)?;
+    let name = key.name().filter(|name| image.name == name.to_string());
+    let others = images.iter().filter(|other| other.digest == image.digest && other.name != image.name);
+    let others: Vec<&str> = others.map(|other| other.name.as_str()).collect();
+    // One name of several may go while the image is in use, as long as nobody asks for it by that name.
+    let alias = !others.is_empty() && name.is_some_and(|name| !hub.ledger.read(|world| view::is_named(world, name)));
+    if !image.used_by.is_empty() && !alias {
         return Err(Refusal::conflict(format!(
-            "image {name} is used by {}; delete or update what uses it first",
+            "image {key} is used by {}; delete or update what uses it first",
             image.used_by.join(", ")
         )));
     }
-    if !dry_run {
-        let in_use = in_use(hub);
-        hub.engine.images().delete(name, &in_use).await.map_err(|error| refused(&error))?;
+    let stays = name.filter(|_| !others.is_empty()).map(|_| format!("; the image stays as {}", others.join(", ")));
+    if dry_run {
+        let frees = stays.unwrap_or_else(|| format!(", which frees {}", amount(image.unique)));
+        return Ok(outcome(format!("would delete image {key}{frees}"), true, true));
     }
-    Ok(outcome(
-        if dry_run { format!("would delete image {name}") } else { format!("deleted image {name}") },
-        dry_run,
-        true,
-    ))
+    let forget = match name {
+        Some(name) => Forget::Name(name.clone()),
+        None => Forget::Digest(digest(image)?),
+    };
+    let in_use = keep::in_use(hub, BTreeSet::new());
+    let freed = hub.engine.images().delete(&forget, &in_use).await.map_err(|error| refused(&error))?;
+    let told = stays.unwrap_or_else(|| format!(", freed {}", amount(freed.bytes)));
+    Ok(outcome(format!("deleted image {}{told}", freed.images.join(", ")), false, true))
 }
 
-pub async fn prune(hub: &Hub, dry_run: bool) -> Result<Outcome, Refusal> {
-    if dry_run {
-        let unused: Vec<_> =
-            list(hub).await?.into_iter().filter(|image| image.used_by.is_empty()).map(|image| image.name).collect();
-        let message = match unused.as_slice() {
-            [] => "nothing to prune: every image is in use".to_owned(),
-            names => format!("would delete {}", names.join(", ")),
-        };
-        return Ok(outcome(message, true, !unused.is_empty()));
-    }
-    let in_use = in_use(hub);
-    let (bytes, names) = hub.engine.images().prune(&in_use).await.map_err(|error| refused(&error))?;
-    let message = match names.as_slice() {
-        [] => "nothing to prune: every image is in use".to_owned(),
-        names => format!("deleted {}, freed {:.1} MB", names.join(", "), bytes as f64 / 1e6),
+fn digest(image: &ImageView) -> Result<Digest, Refusal> {
+    Digest::parse(&image.digest).ok_or_else(|| Refusal::failed(format!("{} is no digest", image.digest)))
+}
+
+pub async fn prune(hub: &Arc<Hub>, dry_run: bool) -> Result<Outcome, Refusal> {
+    let in_use = keep::in_use(hub, BTreeSet::new());
+    let images = hub.engine.images();
+    let freed = match dry_run {
+        true => images.would_prune(PruneExtent::Unused, &in_use).await,
+        false => images.prune(PruneExtent::Unused, &in_use).await,
     };
-    Ok(outcome(message, false, !names.is_empty()))
+    let freed = freed.map_err(|error| refused(&error))?;
+    let message = match (freed.images.as_slice(), dry_run) {
+        ([], _) => "nothing to prune: every image is in use".to_owned(),
+        (names, true) => format!("would delete {}, which frees {}", names.join(", "), amount(freed.bytes)),
+        (names, false) => format!("deleted {}, freed {}", names.join(", "), amount(freed.bytes)),
+    };
+    Ok(outcome(message, dry_run, !freed.images.is_empty()))
 }
 
 fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
     Outcome { message, changed, dry_run, inverse: None, notes: Vec::new(), revision: 0, app: None, process: None }
 }
 
-/// Digests of every generation that runs, is to run, or would be gone back to.
-fn in_use(hub: &Hub) -> Vec<Digest> {
-    let pinned = |world: &World| {
-        let images = world.generations.values().filter_map(|generation| match &generation.template.image {
-            ImageSource::Pinned(image) => Some(image.digest.clone()),
-            ImageSource::Named(_) | ImageSource::Unknown => None,
-        });
-        images.collect()
-    };
-    hub.ledger.read(pinned)
-}
-
-fn refused(error: &EngineError) -> Refusal {
+pub(super) fn refused(error: &EngineError) -> Refusal {
     use tapit_engine::ImageFault;
     let code = match error {
         EngineError::Image { fault, .. } => match fault {
             ImageFault::NotFound => Code::NotFound,
             ImageFault::InUse => Code::Conflict,
-            ImageFault::Denied | ImageFault::Unreachable | ImageFault::Host => Code::Failed,
+            ImageFault::Denied => Code::Denied,
+            ImageFault::Unreachable | ImageFault::Host => Code::Failed,
             ImageFault::Invalid => Code::Usage,
         },
         EngineError::Archive { .. } => Code::Usage,

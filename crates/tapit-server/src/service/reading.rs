@@ -11,6 +11,7 @@ use tapit_store::EventFilter;
 
 use super::{known_app, store_failed, unknown_process};
 use crate::hub::Hub;
+use crate::keep;
 use crate::snapshot::Snapshot;
 use crate::traffic;
 use crate::view::{self, Context, Sight};
@@ -151,7 +152,9 @@ fn progress(hub: &Hub, app: &AppName, process: Option<&ProcessName>, revision: R
     })
 }
 
-pub fn status(hub: &Hub) -> StatusView {
+pub async fn status(hub: &Hub) -> StatusView {
+    // A store of images that cannot say how much there is holds up nobody.
+    let images_bytes = hub.engine.images().bytes().await.unwrap_or(0);
     let (apps, processes) = hub.ledger.read(|world| (world.apps.len(), world.processes.len()));
     let snapshot = hub.snapshot().clone();
     let instances = snapshot.observed.iter().flat_map(|seen| &seen.instances);
@@ -171,9 +174,17 @@ pub fn status(hub: &Hub) -> StatusView {
         instances: count(live),
         capacity_memory: capacity.map(|capacity| capacity.total.gb()),
         used_memory: capacity.map_or(0.0, |capacity| capacity.used.gb()),
+        images_bytes,
+        images_disk: hub.facts.images_disk.map(|bytes| bytes as f64 / 1e9),
         server_memory_bytes: resident_bytes(),
-        warnings: hub.engine.warnings(),
+        warnings: warnings(hub),
     }
+}
+
+/// What the host lacks, and the images that do not fit.
+fn warnings(hub: &Hub) -> Vec<String> {
+    let over = hub.facts.images_disk.filter(|_| hub.images_over() > 0);
+    hub.engine.warnings().into_iter().chain(over.map(|budget| keep::over(hub.images_over(), budget))).collect()
 }
 
 /// Resident memory of this process; 0 where the kernel does not say.

@@ -48,7 +48,7 @@ pub async fn measurements(hub: &Hub) -> Result<Measurements, Refusal> {
     // A call that cannot fail with this argument; a zero would be no harm.
     let used = getrusage(UsageWho::RUSAGE_SELF).map(|used| used.user_time() + used.system_time());
     Ok(Measurements {
-        status: reading::status(hub),
+        status: reading::status(hub).await,
         started_at: hub.facts.started_at.0 as f64 / 1000.0,
         server_cpu_seconds: used.map_or(0.0, |used| used.num_microseconds() as f64 / 1e6),
         server_open_files: std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),

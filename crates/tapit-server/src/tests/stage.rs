@@ -190,6 +190,7 @@ impl Server {
             http: router.local_addr(),
             data_dir: data.to_owned(),
             started_at: Timestamp(0),
+            images_disk: None,
         };
         let engine: tapit_engine::SharedEngine = Arc::clone(fake) as _;
         let hub = Arc::new(Hub::new(facts, ledger, engine, router.handle()));

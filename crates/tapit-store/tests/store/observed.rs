@@ -38,6 +38,25 @@ fn the_last_sight_replaces_the_one_before_and_survives() {
 }
 
 #[test]
+fn whatever_changes_between_two_sights_the_last_one_is_what_is_kept() {
+    let place = Place::new();
+    let web = key("shop", "web");
+    let mut store = with_processes(&place, &[&web]);
+    let starting = InstanceObserved { state: InstanceState::Starting, ..instance("web", 3) };
+    for sight in [
+        vec![instance("web", 1), instance("web", 2), starting],
+        // One changed, one came, one went from the middle, and all but the last went.
+        vec![instance("web", 1), instance("web", 2), instance("web", 3)],
+        vec![instance("web", 1), instance("web", 2), instance("web", 3), instance("web", 4)],
+        vec![instance("web", 1), instance("web", 3), instance("web", 4)],
+        vec![instance("web", 4)],
+    ] {
+        store.observe(&web, &sight, &[]).expect("legal");
+        assert_eq!(store.observed().expect("it loads"), vec![(web.clone(), sight)]);
+    }
+}
+
+#[test]
 fn a_process_without_instances_has_no_rows() {
     let place = Place::new();
     let web = key("shop", "web");

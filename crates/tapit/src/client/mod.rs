@@ -147,7 +147,15 @@ impl Client {
 
     /// Opens a stream of lines. Each may take as long as the server takes to show a sign of life.
     pub async fn lines(&self, path: &str) -> Result<Lines, ClientError> {
-        let request = self.request(Method::GET, path, Upload::empty())?;
+        self.told(self.request(Method::GET, path, Upload::empty())?, path).await
+    }
+
+    /// Starts something and opens the stream of lines that tells of it.
+    pub async fn stream(&self, path: &str) -> Result<Lines, ClientError> {
+        self.told(self.request(Method::POST, path, Upload::empty())?, path).await
+    }
+
+    async fn told(&self, request: Request<Upload>, path: &str) -> Result<Lines, ClientError> {
         let slow = |_| ClientError::Slow { address: self.address.to_string(), limit: ANSWER };
         let sent = tokio::time::timeout(ANSWER, connect::send(&self.address, request)).await;
         let response = sent.map_err(slow)??;

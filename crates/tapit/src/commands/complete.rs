@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tapit_model::{AppName, AppView, ImageView, ProcessView};
+use tapit_model::{AppName, AppView, ImageView, ProcessView, RegistryView};
 
 use crate::client::Client;
 use crate::grammar::completion::{self, NameKind, Offer};
@@ -36,6 +36,10 @@ async fn names(kind: NameKind, app: Option<&str>, surroundings: &Surroundings) -
             let images: Vec<ImageView> = client.get("/v1/images").await.ok()?;
             Some(images.into_iter().map(|image| image.name).collect())
         }
+        NameKind::Registries => {
+            let registries: Vec<RegistryView> = client.get("/v1/registries").await.ok()?;
+            Some(registries.into_iter().map(|registry| registry.name).collect())
+        }
         NameKind::Processes => {
             let typed = app.and_then(|app| AppName::parse(app).ok());
             let app = match select::app(typed.as_ref(), surroundings).ok()? {
@@ -48,6 +52,6 @@ async fn names(kind: NameKind, app: Option<&str>, surroundings: &Surroundings) -
             let processes: Vec<ProcessView> = client.get(&format!("/v1/apps/{app}/processes")).await.ok()?;
             Some(processes.into_iter().map(|process| process.name).collect())
         }
-        NameKind::Nothing | NameKind::Files | NameKind::Topics | NameKind::Shells => None,
+        NameKind::Nothing | NameKind::Files | NameKind::Topics | NameKind::Shells | NameKind::Builders => None,
     }
 }

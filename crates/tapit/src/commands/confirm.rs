@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tapit_model::{AppName, ImageRef, ProcessName, Refusal};
+use tapit_model::{AppName, ImageKey, ProcessName, Refusal, RegistryName};
 
 use super::Stop;
 use crate::invocation::Common;
@@ -37,9 +37,14 @@ pub fn app(app: &AppName, common: &Common, screen: &mut Screen) -> Result<(), St
     ask(&question, common, screen)
 }
 
-pub fn image(name: &ImageRef, common: &Common, screen: &mut Screen) -> Result<(), Stop> {
+pub fn image(key: &ImageKey, common: &Common, screen: &mut Screen) -> Result<(), Stop> {
     possible("delete image", common, screen)?;
-    ask(&format!("Forget the image {name}?"), common, screen)
+    ask(&format!("Forget the image {key}?"), common, screen)
+}
+
+pub fn registry(name: &RegistryName, common: &Common, screen: &mut Screen) -> Result<(), Stop> {
+    possible("delete registry", common, screen)?;
+    ask(&format!("Forget the login and the mirrors of the registry {name}?"), common, screen)
 }
 
 pub fn teardown(data_dir: &Path, common: &Common, screen: &mut Screen) -> Result<(), Stop> {

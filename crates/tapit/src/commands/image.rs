@@ -4,17 +4,21 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use hyper::Method;
-use tapit_model::{ImageRef, ImageView, Outcome, Refusal};
+use tapit_model::{ImageKey, ImageRef, ImageView, Outcome, Refusal};
 
 use super::change::finish_now;
 use super::session::Session;
-use super::{Stop, confirm};
+use super::{Stop, confirm, transfer};
 use crate::client::{Upload, query};
 use crate::invocation::ArchiveSource;
-use crate::output::{image_page, images_table};
+use crate::output::{bytes, image_page, images_table};
 
 fn by_ref(name: &ImageRef) -> (&'static str, String) {
     ("ref", name.to_string())
+}
+
+fn by_key(key: &ImageKey) -> (&'static str, String) {
+    ("ref", key.to_string())
 }
 
 pub async fn import(session: &mut Session<'_, '_>, source: ArchiveSource, name: Option<&ImageRef>) -> Result<(), Stop> {
@@ -57,19 +61,30 @@ fn piped() -> Result<Upload, Refusal> {
     Ok(Upload::stream(tokio::fs::File::from_std(descriptor.into()), None))
 }
 
+pub async fn pull(session: &mut Session<'_, '_>, name: &ImageRef) -> Result<(), Stop> {
+    if session.common.dry_run {
+        let text = format!("{name} would be pulled from {}\ndry run: nothing was changed", name.registry());
+        session.screen.say(&text);
+        return Ok(());
+    }
+    let image = transfer::follow(session, &format!("/v1/images/pull{}", query(&[by_ref(name)]))).await?;
+    session.screen.say(&format!("pulled {}: {} in {} layers", image.name, bytes(image.size), image.layers));
+    session.show(&image, |image, colour| images_table(std::slice::from_ref(image), colour))
+}
+
 pub async fn list(session: &mut Session<'_, '_>) -> Result<(), Stop> {
     let images: Vec<ImageView> = session.client.get("/v1/images").await?;
     session.show(images.as_slice(), images_table)
 }
 
-pub async fn show(session: &mut Session<'_, '_>, name: &ImageRef) -> Result<(), Stop> {
-    let image: ImageView = session.client.get(&format!("/v1/image{}", query(&[by_ref(name)]))).await?;
+pub async fn show(session: &mut Session<'_, '_>, key: &ImageKey) -> Result<(), Stop> {
+    let image: ImageView = session.client.get(&format!("/v1/image{}", query(&[by_key(key)]))).await?;
     session.show(&image, image_page)
 }
 
-pub async fn delete(session: &mut Session<'_, '_>, name: &ImageRef) -> Result<(), Stop> {
-    confirm::image(name, &session.common, session.screen)?;
-    let mut pairs = vec![by_ref(name)];
+pub async fn delete(session: &mut Session<'_, '_>, key: &ImageKey) -> Result<(), Stop> {
+    confirm::image(key, &session.common, session.screen)?;
+    let mut pairs = vec![by_key(key)];
     if session.common.dry_run {
         pairs.push(("dry_run", "true".to_owned()));
     }

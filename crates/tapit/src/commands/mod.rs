@@ -4,6 +4,7 @@
 //! code of a refusal, in [`crate::report`].
 
 mod app;
+mod build;
 mod change;
 mod complete;
 mod confirm;
@@ -13,10 +14,13 @@ mod exec;
 mod image;
 mod logs;
 mod process;
+mod push;
+mod registry;
 mod session;
 mod status;
 mod terminal;
 mod top;
+mod transfer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -120,10 +124,17 @@ async fn ask(session: &mut Session<'_, '_>, command: Command) -> Result<(), Stop
         Command::DeleteProcess { name } => process::delete(session, name).await,
         Command::InterruptProcess { name, count } => process::interrupt(session, name, count).await,
         Command::ImportImage { source, name } => image::import(session, source, name.as_ref()).await,
+        Command::BuildImage(wanted) => build::build(session, wanted).await,
+        Command::PushImage { name, to } => push::push(session, name, to).await,
+        Command::PullImage { name } => image::pull(session, &name).await,
         Command::ListImages => image::list(session).await,
-        Command::ShowImage { name } => image::show(session, &name).await,
-        Command::DeleteImage { name } => image::delete(session, &name).await,
+        Command::ShowImage { key } => image::show(session, &key).await,
+        Command::DeleteImage { key } => image::delete(session, &key).await,
         Command::PruneImages => image::prune(session).await,
+        Command::SetRegistry { name, words } => registry::set(session, &name, words).await,
+        Command::ListRegistries => registry::list(session).await,
+        Command::ShowRegistry { name } => registry::show(session, &name).await,
+        Command::DeleteRegistry { name } => registry::delete(session, &name).await,
         Command::Events { process, lines, reading } => events::events(session, process, lines, reading).await,
         Command::Exec(wanted) => exec::exec(session, wanted).await,
         Command::Logs(wanted) => logs::logs(session, &wanted).await,

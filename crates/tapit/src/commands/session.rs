@@ -1,5 +1,7 @@
 //! One command's conversation with a server: who is asked, which app it is about, how the answer is printed.
 
+use std::path::Path;
+
 use serde::Serialize;
 use tapit_model::{AppName, AppView, ProcessName, ProcessView, Refusal};
 
@@ -29,6 +31,11 @@ impl<'a, 's> Session<'a, 's> {
     /// A variable of the environment that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&'a str> {
         self.surroundings.variable(name)
+    }
+
+    /// Where the command was typed.
+    pub fn directory(&self) -> &'a Path {
+        &self.surroundings.directory
     }
 
     /// The app that was named, if any was: on the command line, in the environment, in a file.

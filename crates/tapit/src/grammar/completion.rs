@@ -4,7 +4,8 @@
 //! shells offer the same and a new row needs no new script. Names that only a server knows are left to `commands`.
 
 use super::lex::{lex, spells};
-use super::{APP, Flag, Form, IMAGE, PROCESS, Row, Word, flags, resolve, table, verbs};
+use super::{APP, Flag, Form, IMAGE, PROCESS, REGISTRY, Row, Word, flags, resolve, table, verbs};
+use crate::builder::Builder;
 
 /// What a word's value is a name of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,10 +14,12 @@ pub enum NameKind {
     Apps,
     Processes,
     Images,
+    Registries,
     /// Left to the shell.
     Files,
     Topics,
     Shells,
+    Builders,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,19 +64,20 @@ impl Offer {
     fn value(prefix: &str, kind: NameKind) -> Self {
         let words: &[&str] = match kind {
             NameKind::Nothing | NameKind::Files => &[],
-            NameKind::Apps | NameKind::Processes | NameKind::Images => {
+            NameKind::Apps | NameKind::Processes | NameKind::Images | NameKind::Registries => {
                 return Self { fixed: Vec::new(), named: Some((prefix.to_owned(), kind)) };
             }
             NameKind::Topics => return Self::fixed(topics()),
             NameKind::Shells => &Shell::ALL.map(Shell::name),
+            NameKind::Builders => &Builder::ALL.map(Builder::program),
         };
-        Self::fixed(words.iter().copied())
+        Self { fixed: words.iter().map(|word| format!("{prefix}{word}")).collect(), named: None }
     }
 }
 
 fn topics() -> Vec<&'static str> {
     let mut topics = verbs();
-    topics.extend([APP.one, PROCESS.one, IMAGE.one, "exit-codes", "environment", "man"]);
+    topics.extend([APP.one, PROCESS.one, IMAGE.one, REGISTRY.one, "exit-codes", "environment", "man"]);
     topics
 }
 
@@ -126,7 +130,7 @@ fn row_offer(row: &'static Row, words: &[String], current: &str) -> Offer {
     let typed = |key: &str| words.iter().any(|word| word.split_once('=').is_some_and(|(typed, _)| typed == key));
     let bare = words.iter().filter(|word| !word.contains('=')).count();
     let free = |word: &&Word| match word.form {
-        Form::Keyed | Form::Text => false,
+        Form::Keyed | Form::Each | Form::Text => false,
         Form::Bare => bare == 0 && !typed(word.key),
         Form::Rest => true,
     };
@@ -134,7 +138,8 @@ fn row_offer(row: &'static Row, words: &[String], current: &str) -> Offer {
         Some(word) => Offer::value("", word.names),
         None => Offer::default(),
     };
-    let keys = row.key_names().into_iter().filter(|key| !typed(key));
+    let again = |key: &str| row.words.iter().any(|word| word.form == Form::Each && word.key == key);
+    let keys = row.key_names().into_iter().filter(|key| again(key) || !typed(key));
     offer.fixed.extend(keys.map(|key| format!("{key}=")));
     offer
 }

@@ -2,7 +2,9 @@
 
 use tapit_model::{Code, KeyInfo, Refusal, nearest};
 
-use super::{APP, Flag, Form, IMAGE, Keys, Noun, Object, PROCESS, Row, flags, man, server, table, verbs};
+use super::{
+    APP, Flag, Form, IMAGE, Keys, Noun, Object, PROCESS, REGISTRY, Row, flags, man, resolve, server, table, verbs,
+};
 
 const WIDTH: usize = 96;
 
@@ -25,7 +27,9 @@ impl Topic {
     pub fn find(words: &[String]) -> Result<Self, Refusal> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let verb = |word: &str| verbs().into_iter().find(|verb| *verb == word);
-        let noun = |word: &str| [&APP, &PROCESS, &IMAGE].into_iter().find(|noun| noun.one == word || noun.many == word);
+        let noun = |word: &str| {
+            [&APP, &PROCESS, &IMAGE, &REGISTRY].into_iter().find(|noun| noun.one == word || noun.many == word)
+        };
         let topic = match words.as_slice() {
             [] => Some(Topic::Overview),
             ["exit-codes"] => Some(Topic::ExitCodes),
@@ -36,8 +40,9 @@ impl Topic {
                 (Some(verb), _) => Some(Topic::Commands { verb: Some(verb), noun: None }),
                 (None, noun) => Some(Topic::Commands { verb: None, noun }),
             },
-            [first, second] => match (verb(first), noun(second)) {
-                (Some(verb), Some(noun)) => Some(Topic::Commands { verb: Some(verb), noun: Some(noun) }),
+            [first, second] => match (verb(first), noun(second), noun(first), resolve::noun_first(first, second)) {
+                (Some(verb), Some(noun), ..) => Some(Topic::Commands { verb: Some(verb), noun: Some(noun) }),
+                (_, _, noun, Some(row)) => Some(Topic::Commands { verb: Some(row.verb), noun }),
                 _ => None,
             },
             _ => None,
@@ -135,7 +140,7 @@ pub fn word_pairs(row: &'static Row) -> Vec<(String, String)> {
         .map(|word| {
             let shown = match word.form {
                 Form::Rest => word.shown.to_owned(),
-                Form::Keyed | Form::Bare | Form::Text => word.shown.trim_matches(['[', ']']).to_owned(),
+                Form::Keyed | Form::Each | Form::Bare | Form::Text => word.shown.trim_matches(['[', ']']).to_owned(),
             };
             (shown, format!("{}{}", word.help, also(word.synonyms)))
         })

@@ -4,6 +4,7 @@
 //! adding a row. Nothing here talks to a server or prints.
 
 mod app;
+mod build;
 pub mod completion;
 mod doctor;
 mod events;
@@ -18,6 +19,7 @@ mod man;
 mod meta;
 mod parse;
 mod process;
+mod registry;
 mod resolve;
 pub mod server;
 mod status;
@@ -43,6 +45,7 @@ pub struct Noun {
 pub static APP: Noun = Noun { one: "app", many: "apps" };
 pub static PROCESS: Noun = Noun { one: "process", many: "processes" };
 pub static IMAGE: Noun = Noun { one: "image", many: "images" };
+pub static REGISTRY: Noun = Noun { one: "registry", many: "registries" };
 
 /// What a verb is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,8 @@ impl Keys {
 pub enum Form {
     /// `key=value` only.
     Keyed,
+    /// `key=value` only, as often as there are values.
+    Each,
     /// `key=value`, or the value alone.
     Bare,
     /// The value alone, whatever it holds, or `key=value`.
@@ -192,6 +197,8 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
         interrupt::ROWS,
         app::ROWS,
         image::ROWS,
+        build::ROWS,
+        registry::ROWS,
         logs::ROWS,
         exec::ROWS,
         events::ROWS,

@@ -2,7 +2,7 @@
 
 use tapit_model::{Refusal, nearest};
 
-use super::{Row, table, verbs};
+use super::{Row, build, table, verbs};
 
 /// The row, and how many words named it.
 pub fn resolve(words: &[String]) -> Result<(&'static Row, usize), Refusal> {
@@ -10,6 +10,9 @@ pub fn resolve(words: &[String]) -> Result<(&'static Row, usize), Refusal> {
         let text = format!("a command is missing; the verbs are {}; see `tapit help`", verbs().join(", "));
         return Err(Refusal::usage(text));
     };
+    if let Some(row) = words.get(1).and_then(|second| noun_first(verb, second)) {
+        return Ok((row, 2));
+    }
     let rows: Vec<&'static Row> = table().filter(|row| row.verb == verb).collect();
     if rows.is_empty() {
         return Err(unknown_verb(verb, words.get(1).map(String::as_str)));
@@ -35,6 +38,11 @@ pub fn resolve(words: &[String]) -> Result<(&'static Row, usize), Refusal> {
     };
     let guess = guess.map(|near| format!("did you mean `tapit {verb} {near}`? ")).unwrap_or_default();
     Err(Refusal::usage(format!("{verb} knows no noun {noun:?}; {guess}{legal}")))
+}
+
+/// The row that is known by its noun first as well: `image build`.
+pub fn noun_first(noun: &str, verb: &str) -> Option<&'static Row> {
+    build::ROWS.iter().find(|row| row.verb == verb && row.noun() == Some(noun))
 }
 
 fn unknown_verb(word: &str, second: Option<&str>) -> Refusal {

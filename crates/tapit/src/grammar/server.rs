@@ -42,6 +42,19 @@ pub static SPARES_MEMORY: Flag = valued(
     "memory for containers that are made before they are needed, so that starts are quick (default 64M; 0: none)",
     "TAPIT_SPARES_MEMORY",
 );
+pub static RESERVE_MEMORY: Flag = valued(
+    "reserve-memory",
+    "GB",
+    "memory that the host should keep available, whatever uses it: below it, spot instances are reclaimed (default 5 % of \
+     the host's, at most 1 GB; 0: none)",
+    "TAPIT_RESERVE_MEMORY",
+);
+pub static IMAGES_DISK: Flag = valued(
+    "images-disk",
+    "GB",
+    "disk that images may take before unused ones are forgotten by themselves (default: half of the file system; 0: no bound)",
+    "TAPIT_IMAGES_DISK",
+);
 pub static LOG_FORMAT: Flag = Flag {
     choices: &["text", "json"],
     ..valued("log-format", "text|json", "how the server's own log is written (default text)", "TAPIT_LOG_FORMAT")
@@ -57,7 +70,18 @@ pub static ROWS: &[Row] = &[
                 leaves the instances running; a server that starts again takes them over.",
         words: &[],
         keys: Keys::Nothing,
-        flags: &[&DATA_DIR, &API, &HTTP, &ENGINE, &EPHEMERAL, &CAPACITY_MEMORY, &SPARES_MEMORY, &LOG_FORMAT],
+        flags: &[
+            &DATA_DIR,
+            &API,
+            &HTTP,
+            &ENGINE,
+            &EPHEMERAL,
+            &CAPACITY_MEMORY,
+            &SPARES_MEMORY,
+            &RESERVE_MEMORY,
+            &IMAGES_DISK,
+            &LOG_FORMAT,
+        ],
         examples: &[
             Example { line: "tapit server", what: "with the defaults" },
             Example {
@@ -100,6 +124,8 @@ fn server(typed: &Typed) -> Result<Action, Refusal> {
         ephemeral: typed.has(&EPHEMERAL),
         capacity_memory: value(&CAPACITY_MEMORY),
         spares_memory: value(&SPARES_MEMORY),
+        reserve_memory: value(&RESERVE_MEMORY),
+        images_disk: value(&IMAGES_DISK),
         log_format: value(&LOG_FORMAT),
     }))
 }

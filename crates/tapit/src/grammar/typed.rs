@@ -14,6 +14,8 @@ pub struct Typed {
     pub row: &'static Row,
     /// The row's own words, under their key.
     own: BTreeMap<&'static str, String>,
+    /// Words of the form `Each`, in the order in which they were typed.
+    each: Vec<(&'static str, String)>,
     /// Keys of a process, as spelled.
     pub keys: Words,
     /// What a word of the form `Rest` took.
@@ -23,8 +25,8 @@ pub struct Typed {
 
 impl Typed {
     pub fn new(row: &'static Row, words: &[String], typed_flags: &[TypedFlag]) -> Result<Self, Refusal> {
-        let mut typed =
-            Self { row, own: BTreeMap::new(), keys: Words::new(), rest: Vec::new(), flags: BTreeMap::new() };
+        let (keys, rest) = (Words::new(), Vec::new());
+        let mut typed = Self { row, own: BTreeMap::new(), each: Vec::new(), keys, rest, flags: BTreeMap::new() };
         for flag in typed_flags {
             typed.take_flag(flag)?;
         }
@@ -37,6 +39,11 @@ impl Typed {
     /// The value of one of the row's own words.
     pub fn own(&self, key: &str) -> Option<&str> {
         self.own.get(key).map(String::as_str)
+    }
+
+    /// The values of a word that may be given more than once.
+    pub fn each(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.each.iter().filter(move |(typed, _)| *typed == key).map(|(_, value)| value.as_str())
     }
 
     pub fn has(&self, flag: &Flag) -> bool {
@@ -121,7 +128,7 @@ impl Typed {
             return self.take_pair(key, value);
         }
         let free = |own: &BTreeMap<&'static str, String>, spec: &Word| match spec.form {
-            Form::Keyed => false,
+            Form::Keyed | Form::Each => false,
             Form::Bare | Form::Text => !own.contains_key(spec.key),
             Form::Rest => true,
         };
@@ -165,6 +172,10 @@ impl Typed {
     }
 
     fn put_own(&mut self, word: &Word, spelled: &str, value: &str) -> Result<(), Refusal> {
+        if word.form == Form::Each {
+            self.each.push((word.key, value.to_owned()));
+            return Ok(());
+        }
         match self.own.insert(word.key, value.to_owned()) {
             Some(earlier) if earlier != value => Err(twice(word.key, &earlier, spelled, value)),
             Some(_) | None => Ok(()),

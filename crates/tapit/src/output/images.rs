@@ -2,18 +2,19 @@
 
 use tapit_model::ImageView;
 
-use super::format::{bytes, command, or_dash, short_digest, time};
+use super::format::{age, bytes, command, or_dash, short_digest, time};
 use super::table::{Block, Cell, Table};
 
 pub fn images_table(images: &[ImageView], colour: bool) -> String {
-    let mut table = Table::new(&["NAME", "DIGEST", "SIZE", "SOURCE", "CREATED", "USED BY"]);
+    let mut table = Table::new(&["NAME", "DIGEST", "SIZE", "SHARED", "SOURCE", "AGE", "USED BY"]);
     for image in images {
         table.row(vec![
             Cell::from(&image.name),
             short_digest(&image.digest).into(),
             bytes(image.size).into(),
-            Cell::from(&image.source),
-            time(&image.created_at).into(),
+            bytes(image.shared).into(),
+            or_dash(Some(&image.source)).into(),
+            age(&image.created_at, std::time::SystemTime::now()).into(),
             or_dash(Some(&image.used_by.join(","))).into(),
         ]);
     }
@@ -22,12 +23,15 @@ pub fn images_table(images: &[ImageView], colour: bool) -> String {
 
 pub fn image_page(image: &ImageView, colour: bool) -> String {
     let ports: Vec<String> = image.exposed_ports.iter().map(u16::to_string).collect();
+    let shared = format!("{}, and {} that go with this image alone", bytes(image.shared), bytes(image.unique));
     let mut block = Block::default();
     block.line("name", &image.name);
     block.line("digest", &image.digest);
     block.line("size", format!("{} in {} layers", bytes(image.size), image.layers));
-    block.line("source", &image.source);
-    block.line("created_at", &image.created_at);
+    block.line("shared", shared);
+    block.line("source", or_dash(Some(&image.source)));
+    block.line("created_at", time(&image.created_at));
+    block.line("used_at", time(&image.used_at));
     block.line("entrypoint", or_dash(Some(&command(&image.entrypoint))));
     block.line("command", or_dash(Some(&command(&image.command))));
     block.line("exposed_ports", or_dash(Some(&ports.join(", "))));

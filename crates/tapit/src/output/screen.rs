@@ -24,6 +24,8 @@ pub struct Screen<'a> {
     colour: bool,
     /// The progress line that stands on the terminal, if any.
     progress: String,
+    /// So many lines of a picture stand above the cursor.
+    bars: usize,
 }
 
 impl<'a> Screen<'a> {
@@ -35,7 +37,7 @@ impl<'a> Screen<'a> {
         surroundings: &Surroundings,
     ) -> Self {
         let plain = surroundings.variable("NO_COLOR").is_some() || surroundings.variable("TERM") == Some("dumb");
-        Self { output, talk, input, terminals, colour: terminals.output && !plain, progress: String::new() }
+        Self { output, talk, input, terminals, colour: terminals.output && !plain, progress: String::new(), bars: 0 }
     }
 
     pub fn terminals(&self) -> Terminals {
@@ -92,7 +94,26 @@ impl<'a> Screen<'a> {
         self.progress = line;
     }
 
+    /// Shows a picture of some lines that is replaced by the next one; the last one is empty, or stays where it is. Only
+    /// for a terminal.
+    pub fn bars(&mut self, lines: &[String]) {
+        if !self.terminals.talk {
+            return;
+        }
+        let mut text = String::new();
+        if self.bars > 0 {
+            text += &format!("\x1b[{}A\r\x1b[J", self.bars);
+        }
+        for line in lines {
+            text += &clean(line);
+            text.push('\n');
+        }
+        self.bars = lines.len();
+        let _ = self.talk.write_all(text.as_bytes()).and_then(|()| self.talk.flush());
+    }
+
     fn end_progress(&mut self) {
+        self.bars = 0;
         if !self.progress.is_empty() && self.terminals.talk {
             let _ = writeln!(self.talk);
         }

@@ -23,6 +23,11 @@ pub fn status_page(status: &StatusView, colour: bool) -> String {
     block.line("processes", status.processes);
     block.line("instances", status.instances);
     block.line("memory", memory);
+    let images = match status.images_disk {
+        Some(disk) => format!("{} of {} GB taken", bytes(status.images_bytes), gb(disk)),
+        None => format!("{} taken", bytes(status.images_bytes)),
+    };
+    block.line("images", images);
     block.line("server_memory", bytes(status.server_memory_bytes));
     for warning in &status.warnings {
         block.line("warning", warning);

@@ -211,14 +211,14 @@ fn an_archive_is_sent_whole_and_what_it_held_is_printed() {
     let path = dir.path().join("image.tar");
     let archive: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
     std::fs::write(&path, &archive).expect("a file");
-    let image = r#"[{"name":"my/a:v1","digest":"sha256:0123456789abcdef","size":12000000,"layers":2,"source":"import",
-        "created_at":"2026-01-01T00:00:00.000Z","used_by":["shop/web"],"entrypoint":[],"command":["sh"],"exposed_ports":[80],
+    let image = r#"[{"name":"my/a:v1","digest":"sha256:0123456789abcdef","size":12000000,"shared":3000000,"unique":9000000,"layers":2,
+        "source":"import","created_at":"2026-01-01T00:00:00.000Z","used_at":"2026-01-01T00:00:00.000Z","used_by":["shop/web"],"entrypoint":[],"command":["sh"],"exposed_ports":[80],
         "user":"","working_dir":"/"}]"#;
     let server = Server::answering(&[("POST /v1/images?ref=my%2Fa%3Av1", 200, image)]);
     let run = server.user().at_terminal().run(&format!("tapit import image {} ref=my/a:v1", path.display()));
     assert_eq!(run.status(), 0, "{}", run.err);
     assert!(run.err.contains("imported my/a:v1"), "{}", run.err);
-    assert!(run.out.contains("my/a:v1  0123456789ab  12.0 MB  import"), "{}", run.out);
+    assert!(run.out.contains("my/a:v1  0123456789ab  12.0 MB  3.0 MB  import"), "{}", run.out);
     let seen = &server.seen()[0];
     assert!(seen.headers.contains(&format!("content-length: {}", archive.len())), "{:?}", seen.headers);
     assert_eq!(seen.body, archive);

@@ -1,5 +1,6 @@
 //! The command line from argv to exit status, against surroundings and servers made for each test.
 
+mod build;
 mod completion;
 mod conversation;
 mod docs;

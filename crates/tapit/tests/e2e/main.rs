@@ -6,6 +6,7 @@
 mod harness;
 
 mod access;
+mod build;
 mod changes;
 mod chaos;
 mod confinement;
@@ -19,6 +20,7 @@ mod logs;
 mod page;
 mod reading;
 mod recovery;
+mod registries;
 mod registry;
 mod routing;
 mod spares;

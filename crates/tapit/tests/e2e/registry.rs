@@ -6,20 +6,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::image::{config, hex};
 use crate::harness::views::healthy;
 use crate::harness::{SMALL, Server, images};
 
 /// The registry of the Debian package `docker-registry`.
-struct Registry {
+pub struct Registry {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Registry {
-    fn start(directory: &Path) -> Self {
+    pub fn start(directory: &Path) -> Self {
         let settings = directory.join("registry.yml");
         let storage = directory.join("registry");
         let text = format!(
@@ -51,18 +51,24 @@ impl Registry {
 
     /// Pushes an image of the common layer.
     fn push(&self, version: &str) {
-        let layer = images::layer();
-        let config = config(&images::web(version), &hex(layer)).to_string();
+        self.push_layers(&[images::layer()], &images::web(version), "v1");
+    }
+
+    /// Pushes an image of these layers under `web` with a tag.
+    pub fn push_layers(&self, layers: &[&[u8]], run: &Value, tag: &str) {
+        let mut config = config(run, "");
+        config["rootfs"]["diff_ids"] = layers.iter().map(|layer| format!("sha256:{}", hex(layer))).collect();
+        let config = config.to_string();
         let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len()});
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer)],
+            "layers": layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer)).collect::<Vec<_>>(),
         });
-        self.push_blob(layer);
+        layers.iter().for_each(|layer| self.push_blob(layer));
         self.push_blob(config.as_bytes());
-        let url = format!("http://{}/v2/web/manifests/v1", self.address);
+        let url = format!("http://{}/v2/web/manifests/{tag}", self.address);
         put(&url, "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
     }
 
@@ -73,7 +79,7 @@ impl Registry {
         put(&format!("{place}&digest=sha256:{}", hex(bytes)), "application/octet-stream", bytes);
     }
 
-    fn end(&mut self) {
+    pub fn end(&mut self) {
         self.child.kill().expect("the registry can be killed");
         self.child.wait().expect("the registry can be waited for");
     }

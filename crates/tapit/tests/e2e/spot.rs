@@ -106,3 +106,24 @@ fn a_full_machine_restarts_one_instance_at_a_time_and_loses_no_request() {
     let after = healthy(&server.show("default"));
     assert!(after.len() == 3 && after.is_disjoint(&before), "{before:?} {after:?}");
 }
+
+#[test]
+fn a_host_short_of_memory_takes_its_spot_instances_back_and_leaves_demand_alone() {
+    let mut server = three_spot();
+    server.tapit("create process name=web image=worker:v1 memory=0.25 demand_count=1 --wait").ok();
+    let demand = healthy(&server.show("web"));
+    server.sigterm();
+    // More than any machine has available.
+    server.restart_with(&["--capacity-memory", "4", "--reserve-memory", "1000000"]);
+
+    let shown = spot_count(&server, 0);
+    let text = shown["blocked"][0]["text"].as_str().unwrap_or_default();
+    assert!(blocked_by(&shown, "capacity") && text.contains("the host itself is short of memory"), "{shown:#}");
+    assert!(logged(server.data(), "got the notice"), "they were told with SIGTERM");
+    assert_eq!(healthy(&server.show("web")), demand, "demand instances stay");
+    server.tapit("set process name=web demand_count=2 --wait").ok();
+
+    server.sigterm();
+    server.restart_with(&["--capacity-memory", "4", "--reserve-memory", "0"]);
+    spot_count(&server, 3);
+}

@@ -11,8 +11,11 @@ no_trace() { same "$(find /sys/fs/cgroup -type d -name '*tapit-*' | wc -l)" 0; }
 init_of() { sort -n "$(leaf "$1")/cgroup.procs" | head -n 1; }
 member_uses_memory() { shows "$1" '"memory_bytes": *[1-9]' || shows "$1" '"memory[a-z_]*": *[1-9]'; }
 # What a container could do to the machine's disk with a device node of its own.
-node='busybox mknod /tmp/disk b 254 0; busybox head -c 512 /tmp/disk >/tmp/stolen; busybox test -s /tmp/stolen && echo stolen || echo refused; sleep 1000000'
-logged() { cat /var/lib/tapit/instances/shop/node/*/*log* 2>/dev/null | grep -q "$1" || { cat /var/lib/tapit/instances/shop/node/*/*log*; return 1; }; }
+disk=$(tr : ' ' </sys/block/vda/dev)
+node="busybox mknod /tmp/disk b $disk && echo made; busybox head -c 512 /tmp/disk >/tmp/stolen; busybox test -s /tmp/stolen && echo stolen || echo refused; sleep 1000000"
+log_of() { cat /var/lib/tapit/instances/shop/"$1"/*/*log*; }
+logged() { log_of "$1" 2>/dev/null | grep -q "$2" || { log_of "$1"; return 1; }; }
+not_logged() { ! log_of "$1" 2>/dev/null | grep -q "$2" || { log_of "$1"; return 1; }; }
 
 start_server
 check "the server gets ready" eventually ready
@@ -36,7 +39,12 @@ check "its end is told as out of memory" eventually shows eater '"oom": true'
 check "it is deleted" tapit -a shop delete process name=eater --force --wait
 check "a process with a device node is made" tapit -a shop create process name=node image=worker:v1 memory=32M cpu=0.5 \
     command="$node" --wait
-check "the disk cannot be read through it" eventually logged refused
+check "the disk cannot be read through it" eventually logged node refused
+check "and it has made none" not_logged node made
+check "a process that may make nodes is made" tapit -a shop create process name=maker image=worker:v1 memory=32M cpu=0.5 \
+    cap_add=MKNOD userns=false command="$node" --wait
+check "the disk cannot be read through its node" eventually logged maker refused
+check "although it has made one" logged maker made
 kill -9 $!
 wait $! || true
 rm /run/ready

@@ -6,6 +6,8 @@
 //! by where: the rules of the network let nobody but an app's own instances and this host reach its gateway.
 
 mod answer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod tcp;
 mod upstream;
 

@@ -3,14 +3,17 @@
 //! The unpacking helper uses it. Only the header's fields are left to the `tar` crate: its own iteration keeps extended
 //! headers of any length in memory and splits them at newlines, which breaks binary attributes such as file
 //! capabilities. Here both are bounded and read by their declared length. Nothing here touches a file system.
+//!
+//! All that is not content of a file can be written down as it comes along (`Reader::recording`), so that a layer can be
+//! put together again byte for byte (`images::split`).
 
 mod pax;
 mod sparse;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use pax::Extended;
-use sparse::Extent;
+pub use sparse::Extent;
 
 const BLOCK: u64 = 512;
 /// Names, attributes and the like of one member together. The kernel's own bound on one attribute is 64 KiB.
@@ -21,6 +24,8 @@ const MAX_EXTENSIONS_PER_MEMBER: u32 = 8;
 pub enum TarError {
     #[error("read the archive")]
     Read(#[source] io::Error),
+    #[error("write down what an archive holds besides content")]
+    Record(#[source] io::Error),
     #[error("{0}")]
     Malformed(String),
 }
@@ -62,8 +67,10 @@ pub struct Member {
     pub contiguous: bool,
 }
 
-pub struct Reader<R> {
+pub struct Reader<R, W = io::Sink> {
     input: R,
+    /// Takes every byte but those that `content` hands out.
+    raw: W,
     position: u64,
     /// Stored bytes of the present member that were not read, and the padding behind them.
     unread: u64,
@@ -73,7 +80,17 @@ pub struct Reader<R> {
 
 impl<R: Read> Reader<R> {
     pub fn new(input: R) -> Self {
-        Self { input, position: 0, unread: 0, padding: 0, extents: Vec::new() }
+        Self::recording(input, io::sink())
+    }
+}
+
+impl<R: Read, W: Write> Reader<R, W> {
+    pub fn recording(input: R, raw: W) -> Self {
+        Self { input, raw, position: 0, unread: 0, padding: 0, extents: Vec::new() }
+    }
+
+    pub fn raw(&mut self) -> &mut W {
+        &mut self.raw
     }
 
     /// Skips what is left of the present member and reads the next header. `None` at the end of the archive.
@@ -97,6 +114,11 @@ impl<R: Read> Reader<R> {
         Err(TarError::malformed(format!("a member has more than {MAX_EXTENSIONS_PER_MEMBER} extended headers")))
     }
 
+    /// Where the stored bytes of the present member belong, before they are handed out.
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
     /// Hands the content of the present member to `sink`, as (offset, bytes) in order; holes are left out.
     pub fn content<E: From<TarError>>(&mut self, mut sink: impl FnMut(u64, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut buffer = [0; 64 * 1024];
@@ -104,13 +126,12 @@ impl<R: Read> Reader<R> {
             let mut done = 0;
             while done < extent.length {
                 let want = buffer.len().min(usize::try_from(extent.length - done).unwrap_or(buffer.len()));
-                let got = self.input.read(&mut buffer[..want]).map_err(TarError::Read)?;
+                let got = self.read(&mut buffer[..want])?;
                 if got == 0 {
                     return Err(ends_early().into());
                 }
                 sink(extent.offset + done, &buffer[..got])?;
                 done += got as u64;
-                self.position += got as u64;
                 self.unread -= got as u64;
             }
         }
@@ -119,11 +140,17 @@ impl<R: Read> Reader<R> {
 
     /// Reads what follows the end of the archive, so that a digest over the whole stream is right.
     pub fn drain(&mut self) -> Result<(), TarError> {
-        io::copy(&mut self.input, &mut io::sink()).map(drop).map_err(TarError::Read)
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            match self.read(&mut buffer)? {
+                0 => return Ok(()),
+                got => self.raw.write_all(&buffer[..got]).map_err(TarError::Record)?,
+            }
+        }
     }
 
-    pub fn into_inner(self) -> R {
-        self.input
+    pub fn into_parts(self) -> (R, W) {
+        (self.input, self.raw)
     }
 
     fn member(
@@ -133,9 +160,12 @@ impl<R: Read> Reader<R> {
         mut extended: Extended,
     ) -> Result<Member, TarError> {
         let fields = header.as_old();
-        let path = extended.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
+        let old = fields.linkflag[0] == 0;
+        let path = extended.sparse.name.take().or(extended.path.take());
+        let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = match kind {
-            tar::EntryType::Regular if path.ends_with(b"/") => Kind::Directory,
+            // So a directory was told before there was a type for it.
+            tar::EntryType::Regular if old && path.ends_with(b"/") => Kind::Directory,
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => Kind::File,
             tar::EntryType::Link => Kind::HardLink,
             tar::EntryType::Symlink => Kind::Symlink,
@@ -150,13 +180,20 @@ impl<R: Read> Reader<R> {
                 )));
             }
         };
+        let stated = || extended.size.map_or_else(|| number("size", &fields.size, header.entry_size()), Ok);
         // Only a file has content. Some writers state the size of the target for a hard link, without its bytes.
         let stored = match kind {
-            Kind::File => extended.size.map_or_else(|| number("size", &fields.size, header.entry_size()), Ok)?,
+            Kind::File => stated()?,
+            Kind::Directory if old => stated()?,
             Kind::HardLink | Kind::Symlink | Kind::Directory | Kind::Fifo | Kind::Device => 0,
         };
-        let contiguous = header.entry_type() != tar::EntryType::GNUSparse;
-        let size = self.lay_out(header, stored, contiguous)?;
+        self.unread = stored;
+        self.padding = (BLOCK - stored % BLOCK) % BLOCK;
+        stored.checked_add(BLOCK).ok_or_else(|| TarError::malformed("a size in the archive overflows"))?;
+        let (size, contiguous) = match kind {
+            Kind::File => self.lay_out(header, stored, &extended.sparse)?,
+            Kind::HardLink | Kind::Symlink | Kind::Directory | Kind::Fifo | Kind::Device => (0, true),
+        };
         let mtime = match extended.mtime {
             Some(mtime) => mtime,
             None => (number("time", &fields.mtime, header.mtime())?.try_into().unwrap_or(0), 0),
@@ -180,25 +217,52 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Notes where the content lies. Returns the size of the file.
-    fn lay_out(&mut self, header: &tar::Header, stored: u64, contiguous: bool) -> Result<u64, TarError> {
-        self.unread = stored;
-        self.padding = (BLOCK - stored % BLOCK) % BLOCK;
-        stored.checked_add(BLOCK).ok_or_else(|| TarError::malformed("a size in the archive overflows"))?;
-        if contiguous {
-            self.extents = vec![Extent { offset: 0, length: stored }];
-            return Ok(stored);
+    /// Notes where the content lies. Returns the size of the file, and whether it is stored without holes.
+    fn lay_out(&mut self, header: &tar::Header, stored: u64, pax: &pax::Sparse) -> Result<(u64, bool), TarError> {
+        if header.entry_type() == tar::EntryType::GNUSparse {
+            let (extents, size) = sparse::read(header, stored, || self.block())?;
+            self.extents = extents;
+            return Ok((size, false));
         }
-        let (extents, size) = sparse::read(header, stored, || self.block())?;
+        let (extents, size) = match pax.form()? {
+            pax::Form::Whole => {
+                self.extents = vec![Extent { offset: 0, length: stored }];
+                return Ok((stored, true));
+            }
+            pax::Form::Mapped { map, size } => (sparse::pairs(map)?, size),
+            pax::Form::MapInContent { size } => (self.map_in_content()?, size),
+        };
+        sparse::check(&extents, self.unread, size)?;
         self.extents = extents;
-        Ok(size)
+        Ok((size, false))
+    }
+
+    /// Reads the map that the stored bytes of a member begin with: decimal numbers, a line each, in whole blocks.
+    fn map_in_content(&mut self) -> Result<Vec<Extent>, TarError> {
+        let mut map = sparse::MapLines::default();
+        while !map.is_complete() {
+            self.unread = self.unread.checked_sub(BLOCK).ok_or_else(sparse::wrong)?;
+            let block = self.block()?;
+            map.take(&block)?;
+        }
+        map.extents()
     }
 
     fn header(&mut self) -> Result<Option<tar::Header>, TarError> {
         let mut block = [0; BLOCK as usize];
         let got = self.fill(&mut block)?;
-        if got == 0 || block.iter().all(|byte| *byte == 0) {
+        if got == 0 {
             return Ok(None);
+        }
+        if block.iter().all(|byte| *byte == 0) {
+            // Others go on behind one empty block: what is there must not be lost without a word.
+            let mut second = [0; BLOCK as usize];
+            self.fill(&mut second)?;
+            return if second.iter().all(|byte| *byte == 0) {
+                Ok(None)
+            } else {
+                Err(TarError::malformed("the archive goes on behind its end"))
+            };
         }
         if got < block.len() {
             return Err(if self.position <= BLOCK { not_tar() } else { ends_early() });
@@ -239,24 +303,43 @@ impl<R: Read> Reader<R> {
     }
 
     fn skip(&mut self, bytes: u64) -> Result<(), TarError> {
-        let skipped = io::copy(&mut (&mut self.input).take(bytes), &mut io::sink()).map_err(TarError::Read)?;
-        self.position += skipped;
-        if skipped < bytes { Err(ends_early()) } else { Ok(()) }
+        let mut piece = [0; 4096];
+        let mut left = bytes;
+        while left > 0 {
+            let want = piece.len().min(usize::try_from(left).unwrap_or(piece.len()));
+            let got = self.fill(&mut piece[..want])?;
+            if got < want {
+                return Err(ends_early());
+            }
+            left -= got as u64;
+        }
+        Ok(())
     }
 
-    /// Fills the buffer unless the input ends first.
+    /// Fills the buffer unless the input ends first, and writes down what it was filled with.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
         let mut got = 0;
         while got < buffer.len() {
-            match self.input.read(&mut buffer[got..]) {
-                Ok(0) => break,
-                Ok(more) => got += more,
+            match self.read(&mut buffer[got..])? {
+                0 => break,
+                more => got += more,
+            }
+        }
+        self.raw.write_all(&buffer[..got]).map_err(TarError::Record)?;
+        Ok(got)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
+        loop {
+            match self.input.read(buffer) {
+                Ok(got) => {
+                    self.position += got as u64;
+                    return Ok(got);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(TarError::Read(error)),
             }
         }
-        self.position += got as u64;
-        Ok(got)
     }
 }
 
@@ -284,85 +367,4 @@ fn not_tar() -> TarError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn members(bytes: &[u8]) -> Result<Vec<(Member, Vec<u8>)>, TarError> {
-        let mut reader = Reader::new(bytes);
-        let mut members = Vec::new();
-        while let Some(member) = reader.next()? {
-            let mut content = Vec::new();
-            reader.content::<TarError>(|offset, bytes| {
-                content.resize(usize::try_from(offset).expect("small"), 0);
-                content.extend_from_slice(bytes);
-                Ok(())
-            })?;
-            members.push((member, content));
-        }
-        Ok(members)
-    }
-
-    fn archive(build: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        build(&mut builder);
-        builder.into_inner().expect("archive")
-    }
-
-    fn file(builder: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8]) {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(7);
-        builder.append_data(&mut header, path, content).expect("append");
-    }
-
-    #[test]
-    fn members_are_read_with_their_content() {
-        let long = "d/".repeat(120) + "file";
-        let bytes = archive(|builder| {
-            file(builder, "a", b"one");
-            file(builder, &long, &[9; 1000]);
-        });
-        let members = members(&bytes).expect("members");
-        assert_eq!(members[0].0.path, b"a");
-        assert_eq!((members[0].0.size, members[0].0.mtime, members[0].0.offset), (3, (7, 0), 512));
-        assert_eq!(members[0].1, b"one");
-        assert_eq!(members[1].0.path, long.as_bytes());
-        assert_eq!(members[1].1, [9; 1000]);
-    }
-
-    #[test]
-    fn binary_attributes_survive_newlines() {
-        let value = b"\x0a\n\x00=\x0a 7 size=9\n";
-        let bytes = archive(|builder| {
-            builder
-                .append_pax_extensions([("SCHILY.xattr.security.capability", &value[..]), ("mtime", b"12.5")])
-                .expect("pax");
-            file(builder, "a", b"one");
-        });
-        let members = members(&bytes).expect("members");
-        assert_eq!(members[0].0.xattrs, [(b"security.capability".to_vec(), value.to_vec())]);
-        assert_eq!(members[0].0.mtime, (12, 500_000_000));
-        assert_eq!(members[0].1, b"one");
-    }
-
-    #[test]
-    fn what_is_not_a_tar_or_cut_short_is_told_apart() {
-        let text = |bytes: &[u8]| members(bytes).expect_err("refused").to_string();
-        assert_eq!(text(b"hello"), "this is not a tar archive");
-        assert_eq!(text(&[7; 4096]), "this is not a tar archive");
-        let bytes = archive(|builder| file(builder, "a", &[1; 5000]));
-        assert_eq!(text(&bytes[..3000]), "the archive ends early; it was cut short");
-        assert_eq!(text(&bytes[..5000 + 512]), "the archive ends early; it was cut short");
-    }
-
-    #[test]
-    fn an_extended_header_has_a_bound() {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::XHeader);
-        header.set_size(1 << 40);
-        header.set_cksum();
-        let text = members(header.as_bytes()).expect_err("refused").to_string();
-        assert!(text.contains("at most 1048576"), "{text}");
-    }
-}
+mod tests;

@@ -12,8 +12,75 @@ pub struct Extended {
     pub gid: Option<u64>,
     pub mtime: Option<(i64, u32)>,
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub sparse: Sparse,
 }
 
+/// What GNU tar says of a file with holes. It has done so in three ways over the years, 0.0, 0.1 and 1.0.
+#[derive(Debug, Default)]
+pub struct Sparse {
+    pub name: Option<Vec<u8>>,
+    major: Option<u64>,
+    minor: Option<u64>,
+    /// Of the whole file, holes included.
+    size: Option<u64>,
+    /// Offset and length by turns.
+    map: Vec<u64>,
+    /// There is a map, be it empty.
+    mapped: bool,
+}
+
+/// How the stored bytes of a member are to be understood.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Form<'a> {
+    Whole,
+    Mapped {
+        map: &'a [u64],
+        size: u64,
+    },
+    /// They begin with the map.
+    MapInContent {
+        size: u64,
+    },
+}
+
+impl Sparse {
+    pub fn form(&self) -> Result<Form<'_>, TarError> {
+        let size = || self.size.ok_or_else(|| TarError::malformed("a sparse file in the archive states no size"));
+        match (self.major, self.minor) {
+            (None, None) if !self.mapped => Ok(Form::Whole),
+            (None, None) | (Some(0), Some(0 | 1)) => Ok(Form::Mapped { map: &self.map, size: size()? }),
+            (Some(1), Some(0)) => Ok(Form::MapInContent { size: size()? }),
+            (Some(_) | None, Some(_) | None) => {
+                Err(TarError::malformed("the archive holds a sparse file in an unknown form"))
+            }
+        }
+    }
+
+    fn take(&mut self, key: &[u8], name: &[u8], value: &[u8]) -> Result<(), TarError> {
+        match name {
+            b"name" => self.name = Some(value.to_vec()),
+            b"major" => self.major = Some(number(key, value)?),
+            b"minor" => self.minor = Some(number(key, value)?),
+            b"size" | b"realsize" => self.size = Some(number(key, value)?),
+            // The map says it as well.
+            b"numblocks" => self.mapped = true,
+            b"offset" if self.map.len() % 2 == 0 => self.map.push(number(key, value)?),
+            b"numbytes" if self.map.len() % 2 == 1 => self.map.push(number(key, value)?),
+            b"map" => {
+                self.mapped = true;
+                let numbers = value.split(|byte| *byte == b',').filter(|text| !text.is_empty());
+                self.map = numbers.map(|text| number(key, text)).collect::<Result<_, _>>()?;
+            }
+            _ => {
+                let shown = String::from_utf8_lossy(&key[..key.len().min(100)]).into_owned();
+                return Err(TarError::malformed(format!("the extended header's {shown} has no place there")));
+            }
+        }
+        Ok(())
+    }
+}
+
+const SPARSE: &[u8] = b"GNU.sparse.";
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 impl Extended {
@@ -28,6 +95,10 @@ impl Extended {
     }
 
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), TarError> {
+        if value.is_empty() && !key.starts_with(XATTR) {
+            // Says nothing: what the header itself has counts.
+            return Ok(());
+        }
         match key {
             b"path" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
@@ -35,12 +106,7 @@ impl Extended {
             b"uid" => self.uid = Some(number(key, value)?),
             b"gid" => self.gid = Some(number(key, value)?),
             b"mtime" => self.mtime = Some(time(value).ok_or_else(|| unusable(key))?),
-            // Its map of holes lies in the content itself; without reading it, the file would come out wrong.
-            key if key.starts_with(b"GNU.sparse.") => {
-                return Err(TarError::malformed(
-                    "the archive holds a sparse file in PAX form; pack it again without --sparse",
-                ));
-            }
+            key if key.starts_with(SPARSE) => self.sparse.take(key, &key[SPARSE.len()..], value)?,
             key => {
                 if let Some(name) = key.strip_prefix(XATTR) {
                     self.xattrs.push((name.to_vec(), value.to_vec()));

@@ -120,3 +120,15 @@ fn long_lines_are_split_and_nonsense_does_no_harm() {
         assert!(read(dir.path(), None, 100, Writer::Alive).0.is_empty());
     }
 }
+
+#[test]
+fn a_segment_that_says_it_lies_beyond_all_numbers_is_passed_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    segment(dir.path(), 1, base(0), &[(OUT, "one\n")]);
+    let header = base(u64::MAX).encode();
+    std::fs::write(dir.path().join("log.2.idx"), header).expect("writes");
+    std::fs::write(dir.path().join("log.2"), "two\n").expect("writes");
+    let (lines, _) = read(dir.path(), None, 100, Writer::Alive);
+    assert_eq!(shown(&lines), ["stdout one"]);
+    assert_eq!(shown(&last(dir.path(), 10, None, Writer::Ended).0), ["stdout one"]);
+}

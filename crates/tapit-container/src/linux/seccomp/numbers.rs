@@ -23,10 +23,21 @@ pub const SYS_open_tree_attr: c_long = 467;
 pub const SYS_file_getattr: c_long = 468;
 pub const SYS_file_setattr: c_long = 469;
 
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use libc::c_long;
+
+    pub const SYS_io_pgetevents: c_long = 333;
+    pub const SYS_uretprobe: c_long = 335;
+}
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::*;
+
 #[cfg(target_arch = "aarch64")]
 mod aarch64 {
     use libc::c_long;
 
+    pub const SYS_io_pgetevents: c_long = 292;
     pub const SYS_fchmodat2: c_long = 452;
     pub const SYS_renameat: c_long = 38;
     pub const SYS_sync_file_range: c_long = 84;

@@ -9,7 +9,9 @@
 //!   (vsock, kernel crypto, CAN, TIPC, RDS, Bluetooth ...) is old code that any program could load and reach;
 //! - netlink only for routes, socket lists and device events, as long as NET_ADMIN is not given;
 //! - `unshare` of what is not a namespace (files, working directory) is allowed, since servers use it per thread;
-//! - `modify_ldt` and the 32-bit ABIs are refused.
+//! - `modify_ldt`, the 32-bit ABIs and the two `ioctl`s that type into a terminal are refused;
+//! - SYS_NICE opens `move_pages` and `migrate_pages`, too; SYS_ADMIN opens neither `syslog`, which has a capability of its
+//!   own, nor the choice of a security label.
 //!
 //! `ptrace` and its relatives stay: debuggers are needed, the kernel checks the same as for signals and more, and since
 //! Linux 4.8 a traced process cannot get around a filter.
@@ -37,11 +39,11 @@ const ALLOWED: &[c_long] = &[
     SYS_getgroups, SYS_getitimer, SYS_getpeername, SYS_getpgid, SYS_getpid, SYS_getppid, SYS_getpriority,
     SYS_getrandom, SYS_getresgid, SYS_getresuid, SYS_getrlimit, SYS_getrusage, SYS_getsid, SYS_getsockname,
     SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_getuid, SYS_getxattr, SYS_getxattrat, SYS_inotify_add_watch,
-    SYS_inotify_init1, SYS_inotify_rm_watch, SYS_io_cancel, SYS_io_destroy, SYS_io_getevents, SYS_io_setup,
-    SYS_io_submit, SYS_ioprio_get, SYS_ioprio_set, SYS_kill, SYS_landlock_add_rule, SYS_landlock_create_ruleset,
-    SYS_landlock_restrict_self, SYS_lgetxattr, SYS_linkat, SYS_listen, SYS_listmount, SYS_listxattr,
-    SYS_listxattrat, SYS_llistxattr, SYS_lremovexattr, SYS_lseek, SYS_lsetxattr, SYS_lsm_get_self_attr,
-    SYS_lsm_list_modules, SYS_madvise, SYS_map_shadow_stack, SYS_membarrier, SYS_memfd_create, SYS_memfd_secret,
+    SYS_inotify_init1, SYS_inotify_rm_watch, SYS_io_cancel, SYS_io_destroy, SYS_io_getevents, SYS_io_pgetevents,
+    SYS_io_setup, SYS_io_submit, SYS_ioprio_get, SYS_ioprio_set, SYS_kill, SYS_landlock_add_rule,
+    SYS_landlock_create_ruleset, SYS_landlock_restrict_self, SYS_lgetxattr, SYS_linkat, SYS_listen, SYS_listmount,
+    SYS_listxattr, SYS_listxattrat, SYS_llistxattr, SYS_lremovexattr, SYS_lseek, SYS_lsetxattr,
+    SYS_lsm_get_self_attr, SYS_lsm_list_modules, SYS_madvise, SYS_map_shadow_stack, SYS_membarrier, SYS_memfd_create, SYS_memfd_secret,
     SYS_mincore, SYS_mkdirat, SYS_mknodat, SYS_mlock, SYS_mlock2, SYS_mlockall, SYS_mmap, SYS_mprotect,
     SYS_mq_getsetattr, SYS_mq_notify, SYS_mq_open, SYS_mq_timedreceive, SYS_mq_timedsend, SYS_mq_unlink, SYS_mremap,
     SYS_mseal, SYS_msgctl, SYS_msgget, SYS_msgrcv, SYS_msgsnd, SYS_msync, SYS_munlock, SYS_munlockall, SYS_munmap,
@@ -67,7 +69,8 @@ const ALLOWED: &[c_long] = &[
     SYS_writev,
 ];
 
-/// What later architectures have left out, because a newer call does the same.
+/// What later architectures have left out, because a newer call does the same. One is not made by programs at all but put
+/// into them by the host's own tracing; refused, it would end them.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const ALLOWED_HERE: &[c_long] = &[
@@ -75,7 +78,7 @@ const ALLOWED_HERE: &[c_long] = &[
     SYS_epoll_wait, SYS_eventfd, SYS_fork, SYS_futimesat, SYS_get_thread_area, SYS_getdents, SYS_getpgrp,
     SYS_inotify_init, SYS_lchown, SYS_link, SYS_lstat, SYS_mkdir, SYS_mknod, SYS_open, SYS_pause, SYS_pipe,
     SYS_poll, SYS_readlink, SYS_rename, SYS_rmdir, SYS_select, SYS_set_thread_area, SYS_signalfd, SYS_stat,
-    SYS_symlink, SYS_time, SYS_unlink, SYS_utime, SYS_utimes, SYS_vfork,
+    SYS_symlink, SYS_time, SYS_unlink, SYS_uretprobe, SYS_utime, SYS_utimes, SYS_vfork,
 ];
 #[cfg(target_arch = "aarch64")]
 const ALLOWED_HERE: &[c_long] = &[];

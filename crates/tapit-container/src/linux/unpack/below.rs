@@ -6,13 +6,17 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use super::sys;
 use super::trouble::Trouble;
+use crate::linux::beneath;
 
 pub enum Found {
     Nothing,
     Directory(Metadata),
-    Symlink(Vec<u8>),
+    Symlink(Vec<u8>, Metadata),
+    File(Metadata),
     Other,
 }
 
@@ -37,9 +41,7 @@ impl Below {
         let Some(root) = &self.root else {
             return Ok(Found::Nothing);
         };
-        let relative = path.strip_prefix("/").unwrap_or(path);
-        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
-        let handle = match sys::look_beneath(root.as_fd(), relative) {
+        let handle = match sys::look_beneath(root.as_fd(), relative(path)) {
             Ok(handle) => File::from(handle),
             Err(error) if absent(&error) => return Ok(Found::Nothing),
             Err(error) => return Err(Trouble::host("look at the lower layers", error)),
@@ -52,11 +54,29 @@ impl Below {
         if kind.is_symlink() {
             let target = nix::fcntl::readlinkat(Some(handle.as_raw_fd()), "")
                 .map_err(|error| Trouble::host("read a symlink of the lower layers", error))?;
-            return Ok(Found::Symlink(std::os::unix::ffi::OsStringExt::into_vec(target)));
+            return Ok(Found::Symlink(std::os::unix::ffi::OsStringExt::into_vec(target), metadata));
+        }
+        if kind.is_file() {
+            return Ok(Found::File(metadata));
         }
         // A single lower layer is looked at as it is, with its whiteouts.
         Ok(if is_whiteout(&metadata) { Found::Nothing } else { Found::Other })
     }
+}
+
+impl Below {
+    /// Opens a file that was found, to read it.
+    pub fn open(&self, path: &Path) -> Result<File, Trouble> {
+        let failed = |error: Errno| Trouble::host("open a file of the lower layers", error);
+        let root = self.root.as_ref().ok_or_else(|| failed(Errno::ENOENT))?;
+        beneath::file(root.as_fd(), relative(path)).map_err(failed)
+    }
+}
+
+/// The relative form of a path that is absolute here.
+fn relative(path: &Path) -> &Path {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() { Path::new(".") } else { relative }
 }
 
 /// An overlayfs whiteout is a character device 0/0.

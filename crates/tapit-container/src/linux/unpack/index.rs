@@ -28,7 +28,7 @@ pub fn run(archive: &Path, spool: &Path, empty: &Path, budget: &Budget) -> Resul
     sandbox::leave_namespaces()?;
     sandbox::shut_in(&root)?;
     let (compression, plain) = decompress(source.stored()?)?;
-    let (spooled, entries) = match compression {
+    let (spooled, members) = match compression {
         Compression::None => {
             drop(plain);
             (false, list(Reader::new(source.stored()?), budget)?)
@@ -38,7 +38,7 @@ pub fn run(archive: &Path, spool: &Path, empty: &Path, budget: &Budget) -> Resul
             (true, list(Reader::new(&mut spool), budget)?)
         }
     };
-    Ok(Answer::Index { spooled, members: resolve(&entries) })
+    Ok(Answer::Index { spooled, members })
 }
 
 fn spool_plain(plain: impl io::Read, spool: &mut File, budget: &Budget) -> Result<(), Trouble> {
@@ -55,7 +55,8 @@ fn spool_plain(plain: impl io::Read, spool: &mut File, budget: &Budget) -> Resul
     spool.seek(SeekFrom::Start(0)).map(drop).map_err(|error| Trouble::host("seek in the spool file", error))
 }
 
-fn list<R: io::Read>(mut reader: Reader<R>, budget: &Budget) -> Result<BTreeMap<String, Entry>, Trouble> {
+/// Every member with content that a manifest could name, links followed.
+pub fn list<R: io::Read>(mut reader: Reader<R>, budget: &Budget) -> Result<Vec<Indexed>, Trouble> {
     let mut entries = BTreeMap::new();
     let mut seen = 0;
     while let Some(member) = reader.next()? {
@@ -83,7 +84,7 @@ fn list<R: io::Read>(mut reader: Reader<R>, budget: &Budget) -> Result<BTreeMap<
     if seen == 0 {
         return Err(Trouble::bad("the archive is empty"));
     }
-    Ok(entries)
+    Ok(resolve(&entries))
 }
 
 fn joined(names: &[&[u8]]) -> Option<String> {

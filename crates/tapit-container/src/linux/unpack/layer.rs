@@ -1,27 +1,31 @@
 //! Unpacks one layer.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::place::{self, Placed};
 use super::sandbox;
-use super::source::{Metered, Source, decompress, digest_of, over_budget};
+use super::source::{Ahead, Metered, Source, digest_of, over_budget};
 use super::tree::{Tree, names};
 use super::trouble::Trouble;
 use crate::images::helper::{Budget, Order, Unpacked};
+use crate::images::split::Recorder;
 use crate::images::tarball::{Kind, Member, Reader};
 
-/// Obeys a layer order: checks, shuts itself in, unpacks, compares the digest, and sees to it that all is on disk.
+/// Obeys a layer order: checks, shuts itself in, unpacks, compares the digest. That all of it is on disk is seen to later,
+/// for all layers of an image together (`images::settle`).
 pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
-    let Order::Layer { blob, digest, diff_id, target, layers, below, empty, budget } = order else {
+    let Order::Layer { blob, digest, diff_id, target, split, layers, below, empty, budget } = order else {
         return Err(Trouble::Host("the unpacking helper was given another order than one for a layer".to_owned()));
     };
     let source = Source::open(blob)?;
     let root = File::open(target).map_err(|error| Trouble::host("open the layer's directory", error))?;
+    // Appended to, because what is recorded and what is put in the attic go to it by turns.
+    let split = OpenOptions::new().append(true).open(split);
+    let split = split.map_err(|error| Trouble::host("open the file for what is no content", error))?;
     sandbox::leave_namespaces()?;
     let below = sandbox::look_below(layers, below, empty)?;
     sandbox::shut_in(&root)?;
@@ -31,22 +35,22 @@ pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
             return Err(Trouble::bad(format!("its content has the digest {found}, not {digest}")));
         }
     }
-    let (_, plain) = decompress(source.stored()?)?;
-    let mut layer = Layer { tree: Tree::new(below), budget: budget.clone(), done: Unpacked::default() };
+    let plain = Ahead::start(source)?;
+    let (recorder, attic) = Recorder::start(split).map_err(Trouble::recording)?;
+    let mut layer = Layer { tree: Tree::new(below, attic), budget: budget.clone(), done: Unpacked::default() };
     layer.tree.start()?;
-    let found = layer.read(Metered::new(plain, budget.bytes))?;
+    let found = layer.read(Metered::new(plain, budget.bytes), recorder)?;
     if found != *diff_id {
         return Err(Trouble::bad(format!("it unpacks to {found}, but the image's configuration says {diff_id}")));
     }
     layer.tree.finish()?;
-    nix::unistd::syncfs(root.as_raw_fd()).map_err(|error| Trouble::host("write the layer to disk", error))?;
     Ok(layer.done)
 }
 
-struct Layer {
-    tree: Tree,
-    budget: Budget,
-    done: Unpacked,
+pub struct Layer {
+    pub tree: Tree,
+    pub budget: Budget,
+    pub done: Unpacked,
 }
 
 /// A name that speaks of the lower layers.
@@ -59,19 +63,30 @@ enum Whiteout<'a> {
 }
 
 impl Layer {
-    fn read<R: Read>(&mut self, metered: Metered<R>) -> Result<tapit_model::Digest, Trouble> {
-        let mut reader = Reader::new(metered);
+    pub fn read<R: Read>(&mut self, metered: Metered<R>, recorder: Recorder) -> Result<tapit_model::Digest, Trouble> {
+        let mut reader = Reader::recording(metered, recorder);
         while let Some(member) = reader.next()? {
             sandbox::still_wanted()?;
             self.spend(&member)?;
-            if let Placed::File(path, file) = self.take(&member)? {
+            self.tree.room = self.budget.bytes - self.done.bytes;
+            self.tree.entries = self.budget.entries - self.done.entries;
+            let placed = self.take(&member)?;
+            self.done.bytes = self.budget.bytes - self.tree.room;
+            self.done.entries = self.budget.entries - self.tree.entries;
+            if let Placed::File(path, file) = placed {
+                if member.size > 0 {
+                    let extents = reader.extents().to_vec();
+                    reader.raw().content(below_root(&path), &extents).map_err(Trouble::recording)?;
+                }
                 reader.content(|offset, bytes| place::write(&path, &file, offset, bytes))?;
                 file.set_len(member.size).map_err(|error| Trouble::at("set the size of", &path, error))?;
                 self.dress(&path, &member)?;
             }
         }
         reader.drain()?;
-        reader.into_inner().digest()
+        let (metered, recorder) = reader.into_parts();
+        recorder.finish().map_err(Trouble::recording)?;
+        metered.digest()
     }
 
     fn spend(&mut self, member: &Member) -> Result<(), Trouble> {
@@ -125,6 +140,10 @@ impl Layer {
         self.done.skipped_xattrs += place::dress(&mut self.tree, path, member)?.0;
         Ok(())
     }
+}
+
+fn below_root(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }
 
 fn whiteout(name: &[u8]) -> Result<Option<Whiteout<'_>>, Trouble> {

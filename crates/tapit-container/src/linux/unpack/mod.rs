@@ -5,6 +5,9 @@
 //! does not decide what to unpack and does not rename anything into place.
 
 mod below;
+mod copy_up;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod index;
 mod layer;
 mod place;

@@ -1,7 +1,7 @@
 //! Puts one member of an archive into the tree, with its owner, mode, attributes and time.
 
 use std::ffi::{CString, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ use crate::images::tarball::{Kind, Member};
 const CAPABILITY_LENGTHS: [usize; 2] = [20, 24];
 const MAX_XATTR_NAME: usize = 255;
 const MAX_LINK: usize = 4095;
+
+/// A name and its value.
+pub type Xattr = (Vec<u8>, Vec<u8>);
 
 /// Attributes that were left out because the file system has none.
 pub struct SkippedXattrs(pub u64);
@@ -67,17 +70,26 @@ pub fn place(tree: &mut Tree, path: &Path, member: &Member) -> Result<Placed, Tr
 fn link(tree: &mut Tree, path: &Path, target: &[u8]) -> Result<(), Trouble> {
     let absent = || {
         let target = String::from_utf8_lossy(target);
-        Trouble::bad(format!("{} is a hard link to {target:?}, which is no file of this layer", path.display()))
+        Trouble::bad(format!(
+            "{} is a hard link to {target:?}, which is no file of this layer or a lower one",
+            path.display()
+        ))
     };
     let names = names(target)?;
     let (name, parent) = names.split_last().ok_or_else(absent)?;
     let target = tree.directory(parent)?.join(OsString::from_vec(name.to_vec()));
-    let found = lstat(&target)?.ok_or_else(absent)?;
+    let found = match lstat(&target)? {
+        Some(found) => found,
+        // Nothing is linked to a directory that it is in, nor is one to be made for it.
+        None if target.starts_with(path) => return Err(absent()),
+        None if tree.copy_up(&target)? => lstat(&target)?.ok_or_else(absent)?,
+        None => return Err(absent()),
+    };
     if found.is_dir() || is_whiteout(&found) || path.starts_with(&target) || target.starts_with(path) {
         return Err(absent());
     }
     tree.make_room(path, Keep::Nothing)?;
-    fs::hard_link(&target, path).map_err(|error| Trouble::at("make the hard link", path, error))
+    tree.link(&target, path)
 }
 
 /// Writes a piece of a file, but leaves a hole where it is all zeros.
@@ -100,7 +112,7 @@ pub fn dress(tree: &mut Tree, path: &Path, member: &Member) -> Result<SkippedXat
     match member.kind {
         Kind::File | Kind::Directory | Kind::Fifo => {
             set_mode(path, member.mode)?;
-            skipped = set_xattrs(path, member)?;
+            skipped = set_xattrs(path, member.kind, &member.xattrs)?;
         }
         Kind::Symlink | Kind::HardLink | Kind::Device => {}
     }
@@ -112,10 +124,11 @@ pub fn dress(tree: &mut Tree, path: &Path, member: &Member) -> Result<SkippedXat
     Ok(SkippedXattrs(skipped))
 }
 
-fn set_xattrs(path: &Path, member: &Member) -> Result<u64, Trouble> {
+/// Sets those attributes that are kept. Answers how many the file system has no place for.
+pub fn set_xattrs(path: &Path, kind: Kind, xattrs: &[Xattr]) -> Result<u64, Trouble> {
     let mut skipped = 0;
-    for (name, value) in &member.xattrs {
-        if !wanted(member.kind, name, value) {
+    for (name, value) in xattrs {
+        if !wanted(kind, name, value) {
             continue;
         }
         let name = CString::new(name.as_slice()).map_err(|error| Trouble::bad(error.to_string()))?;
@@ -143,8 +156,11 @@ fn wanted(kind: Kind, name: &[u8], value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::below::Below;
     use super::*;
+    use crate::images::split::Recorder;
 
     #[test]
     fn capabilities_and_users_attributes_are_kept_with_a_setuid_mode() {
@@ -172,7 +188,9 @@ mod tests {
             offset: 0,
             contiguous: true,
         };
-        dress(&mut Tree::new(Below::nothing()), &path, &member).expect("dressed");
+        let split = fs::File::create(dir.path().join("split")).expect("split");
+        let (_, attic) = Recorder::start(split).expect("started");
+        dress(&mut Tree::new(Below::nothing(), attic), &path, &member).expect("dressed");
         assert_eq!(sys::get_xattr(&path, c"security.capability").expect("capability"), capability);
         assert_eq!(sys::get_xattr(&path, c"user.note").expect("note"), b"a\nb");
         for name in [c"user.overlay.opaque", c"trusted.overlay.redirect", c"security.selinux"] {

@@ -15,6 +15,7 @@ use nix::unistd::{chdir, chroot, fchdir};
 
 use super::below::Below;
 use super::trouble::Trouble;
+use crate::linux::stack;
 
 /// Far more than decoders with their largest windows and the books of a million entries take.
 const MEMORY: u64 = 2 << 30;
@@ -27,19 +28,17 @@ pub fn leave_namespaces() -> Result<(), Trouble> {
         .map_err(|error| Trouble::host("make the mounts private", error))
 }
 
-/// Makes the merged view of the lower layers. Their names are relative to `layers`, because all of them together must
-/// fit in the one page of options that `mount` takes.
+/// Makes the merged view of the lower layers, of which `layers` is the directory.
 pub fn look_below(layers: &Path, below: &[String], empty: &Path) -> Result<Below, Trouble> {
-    let failed = |act: &str, error: nix::Error| Trouble::host(act, error);
     let root: PathBuf = match below {
         [] => return Ok(Below::nothing()),
         [only] => layers.join(only),
         many => {
-            chdir(layers).map_err(|error| failed("enter the layers", error))?;
-            let names: Vec<&str> = many.iter().rev().map(String::as_str).collect();
-            let options = format!("lowerdir={}", names.join(":"));
-            mount(Some("overlay"), empty, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
-                .map_err(|error| failed("merge the lower layers", error))?;
+            let opened = many.iter().rev().map(|name| stack::open(&layers.join(name)));
+            let opened: Vec<File> =
+                opened.collect::<Result<_, _>>().map_err(|error| Trouble::host("open the lower layers", error))?;
+            stack::mount_at(empty, &opened, None, MsFlags::MS_RDONLY)
+                .map_err(|error| Trouble::host("merge the lower layers", error))?;
             empty.to_owned()
         }
     };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 
 use sha2::{Digest as _, Sha256};
 use tapit_model::Digest;
@@ -35,6 +36,73 @@ impl Source {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(self.offset)).map_err(|error| Trouble::host("seek in the archive", error))?;
         Ok(file.take(self.length))
+    }
+}
+
+/// Pieces that are decompressed before they are asked for, and their size.
+const AHEAD: usize = 8;
+const PIECE: usize = 256 * 1024;
+
+/// A stream that is decompressed in a thread of its own, so that files are written meanwhile. The thread ends with its
+/// stream, or soon after nobody reads any more; it shares the walls of the helper.
+pub struct Ahead {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    /// Pieces that were read, to be filled again.
+    spent: Sender<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Ahead {
+    /// Starts on the stored bytes of a source, which nobody else may read from then on: they would share its position.
+    pub fn start(source: Source) -> Result<Self, Trouble> {
+        let compression = sniff(BufReader::new(source.stored()?).fill_buf().map_err(Trouble::reading)?)?;
+        drop(source.stored()?);
+        let (full, pieces) = mpsc::sync_channel(AHEAD);
+        let (spent, empty) = mpsc::channel();
+        let work = move || {
+            if let Err(error) = pump(compression, &source, &full, &empty) {
+                // Nobody listens: the reader has given up before.
+                let _ = full.send(Err(error));
+            }
+        };
+        let started = std::thread::Builder::new().name("decompress".to_owned()).spawn(work);
+        started.map_err(|error| Trouble::host("start a thread to decompress in", error))?;
+        Ok(Self { pieces, spent, piece: Vec::new(), at: 0 })
+    }
+}
+
+/// Decompresses to the end, or until nobody reads any more.
+fn pump(
+    compression: Compression,
+    source: &Source,
+    full: &SyncSender<io::Result<Vec<u8>>>,
+    empty: &Receiver<Vec<u8>>,
+) -> io::Result<()> {
+    let stored = (&source.file).take(source.length);
+    let mut plain = decoder(compression, BufReader::with_capacity(BUFFER, stored))?;
+    loop {
+        let mut piece = empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
+        piece.clear();
+        let got = (&mut plain).take(PIECE as u64).read_to_end(&mut piece)?;
+        if got == 0 || full.send(Ok(piece)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+impl Read for Ahead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            // The thread has hung up: that was the end.
+            let Ok(piece) = self.pieces.recv() else { return Ok(0) };
+            let _ = self.spent.send(std::mem::replace(&mut self.piece, piece?));
+            self.at = 0;
+        }
+        let got = buffer.len().min(self.piece.len() - self.at);
+        buffer[..got].copy_from_slice(&self.piece[self.at..self.at + got]);
+        self.at += got;
+        Ok(got)
     }
 }
 
@@ -81,14 +149,16 @@ fn sniff(start: &[u8]) -> Result<Compression, Trouble> {
 pub fn decompress<'a>(reader: impl Read + 'a) -> Result<(Compression, Box<dyn Read + 'a>), Trouble> {
     let mut reader = BufReader::with_capacity(BUFFER, reader);
     let compression = sniff(reader.fill_buf().map_err(Trouble::reading)?)?;
-    let plain: Box<dyn Read + 'a> = match compression {
+    let plain = decoder(compression, reader).map_err(|error| Trouble::host("start to decompress", error))?;
+    Ok((compression, plain))
+}
+
+fn decoder<'a>(compression: Compression, reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match compression {
         Compression::None => Box::new(reader),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-        Compression::Zstd => Box::new(
-            zstd::stream::read::Decoder::with_buffer(reader).map_err(|error| Trouble::host("start zstd", error))?,
-        ),
-    };
-    Ok((compression, plain))
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+    })
 }
 
 /// Refuses to hand out more than a budget, and hashes what it hands out.

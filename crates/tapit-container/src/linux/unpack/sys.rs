@@ -1,10 +1,14 @@
-//! The two system calls of the helper that no safe wrapper offers.
+//! The system calls of the helper that no safe wrapper offers.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// The kernel's own bound, on one value and on all names of a file together.
+const MAX_XATTR: usize = 64 * 1024;
 
 /// Sets an extended attribute of the path itself, not of what a symlink points to.
 pub fn set_xattr(path: &Path, name: &CStr, value: &[u8]) -> io::Result<()> {
@@ -33,6 +37,29 @@ pub fn look_beneath(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel just gave us this descriptor, and nothing else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// All extended attributes of an open file.
+pub fn xattrs(file: &File) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut names = vec![0; MAX_XATTR];
+    // SAFETY: the descriptor is open, and the kernel writes at most the length that it is given.
+    let got = unsafe { libc::flistxattr(file.as_raw_fd(), names.as_mut_ptr().cast(), names.len()) };
+    names.truncate(written(got)?);
+    let mut all = Vec::new();
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; MAX_XATTR];
+        let text = CString::new(name)?;
+        // SAFETY: the descriptor is open, the name ends in NUL and lives through the call, and the kernel writes at most
+        // the length that it is given.
+        let got = unsafe { libc::fgetxattr(file.as_raw_fd(), text.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+        value.truncate(written(got)?);
+        all.push((name.to_vec(), value));
+    }
+    Ok(all)
+}
+
+fn written(answer: isize) -> io::Result<usize> {
+    usize::try_from(answer).map_err(|_| io::Error::last_os_error())
 }
 
 /// Reads an extended attribute of the path itself.

@@ -6,7 +6,7 @@
 //! and nobody else writes here, so plain calls on them do what they say.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -16,8 +16,10 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 
 use super::below::{Below, Found, is_whiteout};
+use super::copy_up;
 use super::sys;
 use super::trouble::Trouble;
+use crate::images::split::Attic;
 
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
@@ -62,18 +64,27 @@ pub struct Tree {
     opaque: HashSet<PathBuf>,
     /// Set last, because every entry made in a directory changes its time.
     directory_times: BTreeMap<PathBuf, Time>,
+    /// What files hold that are replaced goes here.
+    attic: Attic,
+    /// Files whose content is not recorded under their name: hard links, and what was copied from the lower layers.
+    unrecorded: HashSet<PathBuf>,
+    /// Bytes that may still be copied from the lower layers.
+    pub room: u64,
+    /// Entries that may still be made without being named: one path can lead through two thousand directories.
+    pub entries: u64,
 }
 
 impl Tree {
-    pub fn new(below: Below) -> Self {
-        Self { below, opaque: HashSet::new(), directory_times: BTreeMap::new() }
+    pub fn new(below: Below, attic: Attic) -> Self {
+        let directory_times = BTreeMap::new();
+        Self { below, opaque: HashSet::new(), directory_times, attic, unrecorded: HashSet::new(), room: 0, entries: 0 }
     }
 
     /// Gives the root the owner and mode that it has below; the archive may say otherwise later.
     pub fn start(&mut self) -> Result<(), Trouble> {
         match self.below.look(Path::new("/"))? {
             Found::Directory(metadata) => self.dress(Path::new("/"), &metadata),
-            Found::Nothing | Found::Symlink(_) | Found::Other => set_mode(Path::new("/"), 0o755),
+            Found::Nothing | Found::Symlink(..) | Found::File(_) | Found::Other => set_mode(Path::new("/"), 0o755),
         }
     }
 
@@ -127,22 +138,38 @@ impl Tree {
             }
             Some(here) if is_whiteout(&here) => {
                 self.clear(path)?;
-                self.make_directory(path, Before::Cover)?;
+                self.imply(path, Before::Cover)?;
                 Ok(Walk::Into { hidden: true })
             }
             Some(_) => Err(blocked()),
-            None if hidden => self.make_directory(path, Before::Nothing).map(|()| Walk::Into { hidden }),
+            None if hidden => self.imply(path, Before::Nothing).map(|()| Walk::Into { hidden }),
             None => match self.below.look(path)? {
-                Found::Nothing => self.make_directory(path, Before::Nothing).map(|()| Walk::Into { hidden }),
+                Found::Nothing => self.imply(path, Before::Nothing).map(|()| Walk::Into { hidden }),
                 Found::Directory(metadata) => {
-                    self.make_directory(path, Before::Nothing)?;
+                    self.imply(path, Before::Nothing)?;
                     self.dress(path, &metadata)?;
                     Ok(Walk::Into { hidden })
                 }
-                Found::Symlink(target) => Ok(Walk::Link(target)),
-                Found::Other => Err(blocked()),
+                Found::Symlink(target, _) => Ok(Walk::Link(target)),
+                Found::File(_) | Found::Other => Err(blocked()),
             },
         }
+    }
+
+    /// Makes a directory that the archive does not name.
+    fn imply(&mut self, path: &Path, before: Before) -> Result<(), Trouble> {
+        self.spend_entry()?;
+        self.make_directory(path, before)
+    }
+
+    fn spend_entry(&mut self) -> Result<(), Trouble> {
+        let left = self.entries.checked_sub(1);
+        self.entries = left.ok_or_else(|| {
+            Trouble::bad(
+                "it has more entries than one image may have, with the directories that its paths lead through",
+            )
+        })?;
+        Ok(())
     }
 
     /// Makes a directory, opaque where something covered the lower layers' one.
@@ -169,14 +196,58 @@ impl Tree {
 
     /// Removes what is at a path of this layer.
     fn clear(&mut self, path: &Path) -> Result<(), Trouble> {
+        self.keep_content(path)?;
         let is_dir = lstat(path)?.is_some_and(|here| here.is_dir());
-        let done = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        done.map_err(|error| Trouble::at("replace", path, error))?;
+        // Which needs no more descriptors than a process has, however deep the directory is.
+        crate::linux::tree::remove(path).map_err(|error| Trouble::host("replace", tapit_model::describe(&error)))?;
         if is_dir {
             self.opaque.retain(|other| !other.starts_with(path));
             self.directory_times.retain(|other, _| !other.starts_with(path));
         }
         Ok(())
+    }
+
+    /// Before something is removed: the layer could not be written again without the content that it was packed with.
+    fn keep_content(&mut self, path: &Path) -> Result<(), Trouble> {
+        let mut doomed = vec![path.to_owned()];
+        while let Some(path) = doomed.pop() {
+            let Some(here) = lstat(&path)? else { continue };
+            if here.is_dir() {
+                let failed = |error| Trouble::at("list", &path, error);
+                for entry in fs::read_dir(&path).map_err(failed)? {
+                    doomed.push(entry.map_err(failed)?.path());
+                }
+            } else if here.is_file() && !self.unrecorded.remove(&path) && here.len() > 0 {
+                let mut content = File::open(&path).map_err(|error| Trouble::at("open", &path, error))?;
+                let name = path.strip_prefix("/").unwrap_or(&path);
+                self.attic.keep(name, &mut content).map_err(Trouble::recording)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a hard link; `path` must be free.
+    pub fn link(&mut self, target: &Path, path: &Path) -> Result<(), Trouble> {
+        fs::hard_link(target, path).map_err(|error| Trouble::at("make the hard link", path, error))?;
+        self.unrecorded.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Copies a file or symlink of the lower layers here, where it is not there yet. `false`: they show none.
+    pub fn copy_up(&mut self, path: &Path) -> Result<bool, Trouble> {
+        if path.ancestors().skip(1).any(|above| self.opaque.contains(above)) {
+            return Ok(false);
+        }
+        self.spend_entry()?;
+        let copied = copy_up::copy(&self.below, path, self.room)?;
+        match copied {
+            Some(bytes) => {
+                self.room -= bytes;
+                self.unrecorded.insert(path.to_owned());
+            }
+            None => self.entries += 1,
+        }
+        Ok(copied.is_some())
     }
 
     /// Hides a name of the lower layers. What this layer has there itself stays: a whiteout speaks of those below.
@@ -197,7 +268,10 @@ impl Tree {
         }
         // Overlayfs merges the roots of its layers whatever they are marked with.
         let names = std::mem::take(&mut self.below.names);
-        names.iter().try_for_each(|name| self.hide(directory, name))
+        names.iter().try_for_each(|name| {
+            self.spend_entry()?;
+            self.hide(directory, name)
+        })
     }
 
     fn make_opaque(&mut self, path: &Path) -> Result<(), Trouble> {

@@ -53,6 +53,10 @@ impl Trouble {
         }
     }
 
+    pub fn recording(error: io::Error) -> Self {
+        Self::host("write down what the layer holds besides content", error)
+    }
+
     pub fn answer(self) -> Answer {
         match self {
             Self::Bad(text) => Answer::Bad(text),
@@ -65,6 +69,7 @@ impl From<TarError> for Trouble {
     fn from(error: TarError) -> Self {
         match error {
             TarError::Read(error) => Self::reading(error),
+            TarError::Record(error) => Self::recording(error),
             TarError::Malformed(text) => Self::Bad(text),
         }
     }

@@ -80,6 +80,13 @@ async fn interrupts_and_image_changes_pass_the_dry_run_on() {
         (interrupt, "{}", "interrupt shop/web 1"),
         ("DELETE /v1/image?ref=a/b:v1", "", "delete image a/b:v1"),
         ("POST /v1/images/prune", "", "prune"),
+        (
+            "PATCH /v1/registry?name=Ghcr.io",
+            r#"{"username": "ann", "password": "secret", "plain_http": false}"#,
+            "set registry ghcr.io RegistryPatch { username: Some(\"ann\"), password: Some(\"hidden\"), mirrors: None, \
+             plain_http: Some(false) }",
+        ),
+        ("DELETE /v1/registry?name=ghcr.io:443", "", "delete registry ghcr.io:443"),
     ] {
         let mark = if line.contains('?') { '&' } else { '?' };
         server.ask(Ask::new(&format!("{line}{mark}dry_run=true")).json(body)).await;
@@ -119,6 +126,11 @@ async fn wrong_words_are_refused_before_anything_is_asked_of_the_core() {
         ("POST /v1/apps/shop/processes/web/restart?dryrun=true", "", "dry_run"),
         ("POST /v1/apps/shop/processes/web/restart?dry_run=true&dry_run=false", "", "dry_run"),
         ("DELETE /v1/image", "", "ref"),
+        ("PATCH /v1/registry?name=ghcr.io", r#"{"pasword": "x"}"#, "did you mean password?"),
+        ("PATCH /v1/registry?name=ghcr.io", "{}", "needs something to change"),
+        ("PATCH /v1/registry?name=https://ghcr.io", "{}", "is not a registry"),
+        ("PATCH /v1/registry", "{}", "name"),
+        ("DELETE /v1/registry?name=..", "", "is not a registry"),
         ("DELETE /v1/image?ref=..", "", "image reference"),
     ] {
         server.ask(Ask::new(line).json(body)).await.refuses(400, "usage", part);

@@ -55,8 +55,9 @@ async fn every_operation_describes_its_parameters_and_its_errors() {
         for name in ["app", "process"].into_iter().filter(|name| path.contains(&format!("{{{name}}}"))) {
             assert!(parameters.contains(&("path", name)), "{place} lacks {name}");
         }
-        // Neither uploading nor running a command can be tried without doing it.
-        let dry = path != "/v1/images" && !path.ends_with("/exec");
+        // Neither moving an image nor running a command can be tried without doing it.
+        let moves = ["/v1/images", "/v1/images/pull", "/v1/images/push"].contains(&path.as_str());
+        let dry = !moves && !path.ends_with("/exec");
         let changes = method != "get" && dry;
         assert_eq!(parameters.contains(&("query", "dry_run")), changes, "{place}");
         for status in ["400", "403", "404", "409", "500", "503"] {

@@ -5,6 +5,7 @@ mod client;
 mod description;
 mod doors;
 mod exec;
+mod images;
 mod logs;
 mod reading;
 mod script;

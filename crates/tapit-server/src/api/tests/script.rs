@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use tapit_engine::{EXEC_QUEUE, ExecInput, ExecOutput, ExecSession};
 use tapit_model::{
-    AppName, AppView, Code, EventView, ImageRef, ImageView, InstanceUsageView, LogLineView, Outcome, ProcessName,
-    ProcessView, Progress, Refusal, Request, StatusView,
+    AppName, AppView, Code, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView, LogLineView, Outcome,
+    ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request, StatusView,
+    Transfer, TransferFrame,
 };
 use tapit_store::EventFilter;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{Core, ExecAsked, LogPage, LogPages, LogQuery, LogsBroken};
+use crate::api::{Core, ExecAsked, LogPage, LogPages, LogQuery, LogsBroken, TransferFrames};
 use crate::metrics::Measurements;
 
 pub struct Script {
@@ -237,6 +238,8 @@ impl Core for Script {
             instances: 0,
             capacity_memory: None,
             used_memory: 0.0,
+            images_bytes: 0,
+            images_disk: None,
             server_memory_bytes: 0,
             warnings: Vec::new(),
         }
@@ -246,7 +249,21 @@ impl Core for Script {
         Ok(Vec::new())
     }
 
-    async fn image(&self, name: &ImageRef) -> Result<ImageView, Refusal> {
+    async fn image(&self, key: &ImageKey) -> Result<ImageView, Refusal> {
+        Err(Refusal::not_found(format!("no image {key}")))
+    }
+
+    /// Some progress, a silence, and a refusal with the code that the tag says.
+    async fn pull_image(&self, name: ImageRef) -> TransferFrames {
+        self.note(format!("pull {name}"));
+        let code = name.tag().and_then(|tag| serde_json::from_value::<Code>(tag.into()).ok());
+        let end = Refusal::new(code.unwrap_or(Code::Failed), format!("no {name} to be had"));
+        let frames = [Some(TransferFrame::Progress(Transfer::default())), None, Some(TransferFrame::Failed(end))];
+        Box::pin(futures_util::stream::iter(frames))
+    }
+
+    async fn push_image(&self, name: ImageRef, to: ImageRef) -> Result<TransferFrames, Refusal> {
+        self.note(format!("push {name} to {to}"));
         Err(Refusal::not_found(format!("no image {name}")))
     }
 
@@ -257,13 +274,37 @@ impl Core for Script {
         if text == "broken" { Err(Refusal::usage("not an archive")) } else { Ok(Vec::new()) }
     }
 
-    async fn delete_image(&self, name: &ImageRef, dry_run: bool) -> Result<Outcome, Refusal> {
-        self.note(format!("{} delete image {name}", if dry_run { "try" } else { "do" }));
+    async fn import_built(&self, archive: &Path, name: ImageRef) -> Result<Vec<ImageView>, Refusal> {
+        let text = std::fs::read_to_string(archive).map_err(|error| Refusal::failed(error.to_string()))?;
+        self.note(format!("import {text:?}, built, as {name}"));
+        Ok(Vec::new())
+    }
+
+    async fn delete_image(&self, key: &ImageKey, dry_run: bool) -> Result<Outcome, Refusal> {
+        self.note(format!("{} delete image {key}", if dry_run { "try" } else { "do" }));
         Ok(outcome(dry_run))
     }
 
     async fn prune_images(&self, dry_run: bool) -> Result<Outcome, Refusal> {
         self.note(format!("{} prune", if dry_run { "try" } else { "do" }));
+        Ok(outcome(dry_run))
+    }
+
+    async fn registries(&self) -> Result<Vec<RegistryView>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn registry(&self, name: &RegistryName) -> Result<RegistryView, Refusal> {
+        Err(Refusal::not_found(format!("nothing is set for {name}")))
+    }
+
+    async fn set_registry(&self, name: &RegistryName, patch: RegistryPatch, dry_run: bool) -> Result<Outcome, Refusal> {
+        self.note(format!("{} set registry {name} {patch:?}", if dry_run { "try" } else { "do" }));
+        Ok(outcome(dry_run))
+    }
+
+    async fn delete_registry(&self, name: &RegistryName, dry_run: bool) -> Result<Outcome, Refusal> {
+        self.note(format!("{} delete registry {name}", if dry_run { "try" } else { "do" }));
         Ok(outcome(dry_run))
     }
 

@@ -2,6 +2,9 @@
 
 pub mod cli;
 pub mod debian;
+#[path = "../../../../tapit-container/tests/images/fake_registry.rs"]
+#[allow(dead_code, reason = "the tests of the image store use more of it")]
+pub mod fake_registry;
 pub mod http;
 pub mod image;
 pub mod images;

@@ -90,6 +90,8 @@ impl Server {
             .env("TAPIT_TOKEN", &self.token)
             // Most tests count what there is; those of spares ask for them with the flag.
             .env("TAPIT_SPARES_MEMORY", "0")
+            // What else runs on this machine is nothing that a test should hang on.
+            .env("TAPIT_RESERVE_MEMORY", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -143,6 +145,12 @@ impl Server {
         assert!(self.child.is_none(), "it runs");
         self.run();
         self.ready_after
+    }
+
+    /// Starts it again with another set of flags.
+    pub fn restart_with(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self.restart();
     }
 
     /// Types `tapit LINE`.
