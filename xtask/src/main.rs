@@ -1,4 +1,4 @@
-//! Chores of this workspace: `cargo xtask tidy`, `check`, `bench` and `vm`.
+//! Chores of this workspace: `cargo xtask tidy`, `check`, `bench`, `fuzz` and `vm`.
 //!
 //! Developers and CI call it; the product does not depend on it. `tidy` looks at files only, `check` runs what CI runs,
 //! `bench` measures a release binary, `vm` runs the engine on an emulated machine with cgroup v2.
@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod command;
+mod fuzz;
 // One image builder and one HTTP client serve the tests and the chores, so that all speak of the same thing.
 #[path = "../../crates/tapit/tests/e2e/harness/http.rs"]
 mod http;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
   check [TEST ARGS]   formatting, lints, tidy and every test: what ./test and CI run
   bench [NAME...] [ROUNDS]
                       target/release/tapit beside the container programs that are installed; `bench help` has the names
+  fuzz [SECONDS] [TARGET...]
+                      hostile bytes for every parser of them, each for so long; needs cargo-fuzz
   vm [SCENE...]       the engine in emulated machines with cgroup v2: tests, plain, delegated, systemd";
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         ["tidy", "--hints"] => tidy::run(&root, Listing::Full).map_err(|error| chain(&error)),
         ["check", rest @ ..] => check::run(&root, rest).map_err(|error| chain(&error)),
         ["bench", rest @ ..] => bench::run(&root, rest).map_err(|error| chain(&error)),
+        ["fuzz", rest @ ..] => fuzz::run(&root, rest).map_err(|error| chain(&error)),
         ["vm", rest @ ..] => vm::run(&root, rest).map_err(|error| chain(&error)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

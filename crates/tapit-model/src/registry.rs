@@ -44,10 +44,11 @@ impl RegistryName {
     }
 }
 
-/// A name, or an address; one of IPv6 in brackets.
+/// A name, or an address; one of IPv6 in brackets and in its shortest form, so that a registry has one name.
 fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
-        return inner.strip_suffix(']').is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+        let shortest = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok_and(|address| address.to_string() == text);
+        return inner.strip_suffix(']').is_some_and(shortest);
     }
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
     let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
@@ -306,6 +307,8 @@ mod tests {
             "a:",
             "::1",
             "[::1",
+            "[0:0::1]",
+            "[FE80::1]",
             "[::1]x",
             "[::1]:0",
             "[x]",

@@ -28,6 +28,9 @@ use crate::api::{Core, ExecAsked, LogPages, LogQuery, TransferFrames};
 use crate::hub::Hub;
 use crate::metrics::Measurements;
 
+#[cfg(test)]
+pub use transfer::frames;
+
 pub struct Service {
     hub: Arc<Hub>,
     log_readers: Arc<Semaphore>,

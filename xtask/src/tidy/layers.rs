@@ -42,7 +42,7 @@ const LAYERS: &[Layer] = &[
 /// Other people's crates that one room alone may use, so that replacing them stays a matter of that room.
 const SOLE_USERS: &[(&str, &str)] = &[
     ("libcontainer", "tapit-container"),
-    ("oci-client", "tapit-container"),
+    ("reqwest", "tapit-container"),
     ("netlink-sys", "tapit-container"),
     ("rusqlite", "tapit-store"),
     ("axum", "tapit-server"),

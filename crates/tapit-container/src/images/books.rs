@@ -45,6 +45,8 @@ struct Pages {
     names: BTreeMap<ImageRef, Named>,
     images: BTreeMap<Digest, Arc<Config>>,
     uses: Uses,
+    /// Names went that are in the file still. Their images are gone from the disk, so that the next start would drop them.
+    unwritten: bool,
 }
 
 pub struct Books {
@@ -70,7 +72,7 @@ impl Books {
         let origin = |digest: &Digest| names.values().find(|named| named.digest == *digest).map(|named| named.source);
         let origins = images.keys().map(|digest| (digest, origin(digest).unwrap_or(Source::Pull)));
         uses.complete(origins, super::now());
-        Ok(Self { layout: layout.clone(), pages: Mutex::new(Pages { names, images, uses }) })
+        Ok(Self { layout: layout.clone(), pages: Mutex::new(Pages { names, images, uses, unwritten: false }) })
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -112,8 +114,7 @@ impl Books {
         let mut all = pages.names.clone();
         all.extend(names);
         self.write_names(&all)?;
-        pages.names = all;
-        self.write_uses(&pages);
+        (pages.names, pages.unwritten) = (all, false);
         Ok(())
     }
 
@@ -138,18 +139,17 @@ impl Books {
             Forget::Name(meant) => meant == name,
             Forget::Digest(meant) => *meant == named.digest,
         };
-        let mut names = pages.names.clone();
-        let mut told: Vec<String> =
-            names.extract_if(.., |name, named| goes(name, named)).map(|(n, _)| n.to_string()).collect();
+        let all = pages.names.clone().into_iter();
+        let (gone, names): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(name, named)| goes(name, named));
+        let mut told: Vec<String> = gone.keys().map(ImageRef::to_string).collect();
         let stays = used || names.values().any(|named| named.digest == digest);
-        self.replace_names(&mut pages, names)?;
+        pages.keep(names);
         if !stays {
             if told.is_empty() {
                 told.push(digest.short().to_owned());
             }
             self.drop_image(&mut pages, &digest)?;
         }
-        self.write_uses(&pages);
         Ok(told)
     }
 
@@ -167,13 +167,27 @@ impl Books {
         let choice = pages.choose(extent, &used, sizes);
         let told = pages.told(&choice.gone);
         let names = pages.names.clone().into_iter().filter(|(_, named)| !choice.gone.contains(&named.digest)).collect();
-        self.replace_names(&mut pages, names)?;
         for digest in &choice.gone {
             self.drop_image(&mut pages, digest)?;
         }
+        pages.keep(names);
         pages.uses.touch(&used, super::now());
-        self.write_uses(&pages);
         Ok((told, choice))
+    }
+
+    /// Writes down what `forget` and `prune` have done. It comes after the layers have gone, because on a full disk there is
+    /// no room for it before.
+    pub fn write_down(&self) -> Result<(), Fault> {
+        let mut pages = self.pages();
+        if pages.unwritten {
+            self.write_names(&pages.names).map_err(|error| Fault::host("write the names of the images", &error))?;
+            pages.unwritten = false;
+        }
+        if let Err(error) = pages.uses.write(&self.layout) {
+            // Not worth failing for.
+            tracing::warn!(%error, "when images were last used cannot be written down");
+        }
+        Ok(())
     }
 
     /// What `prune` would do now.
@@ -191,23 +205,8 @@ impl Books {
         Ok(())
     }
 
-    fn replace_names(&self, pages: &mut Pages, names: BTreeMap<ImageRef, Named>) -> Result<(), Fault> {
-        if names.len() != pages.names.len() {
-            self.write_names(&names).map_err(|error| Fault::host("write the names of the images", &error))?;
-            pages.names = names;
-        }
-        Ok(())
-    }
-
     fn write_names(&self, names: &BTreeMap<ImageRef, Named>) -> io::Result<()> {
         disk::write(&self.layout.names(), &serde_json::to_vec_pretty(names)?)
-    }
-
-    /// Not worth failing for.
-    fn write_uses(&self, pages: &Pages) {
-        if let Err(error) = pages.uses.write(&self.layout) {
-            tracing::warn!(%error, "when images were last used cannot be written down");
-        }
     }
 
     /// Every name with its image, then images without a name.
@@ -241,6 +240,11 @@ impl Books {
 }
 
 impl Pages {
+    fn keep(&mut self, names: BTreeMap<ImageRef, Named>) {
+        self.unwritten |= names.len() != self.names.len();
+        self.names = names;
+    }
+
     fn is_named(&self, digest: &Digest) -> bool {
         self.names.values().any(|named| named.digest == *digest)
     }

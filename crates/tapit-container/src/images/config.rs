@@ -15,6 +15,11 @@ pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// Overlayfs mounts no more on one another.
 pub const MAX_LAYERS: usize = 500;
 
+/// The kernel's bound on one argument or variable, without the NUL at its end.
+const MAX_WORD: usize = (128 << 10) - 1;
+/// Half of what the kernel takes of all arguments and variables together: the process has some of its own.
+const MAX_WORDS: usize = 1 << 20;
+
 pub fn sha256(bytes: &[u8]) -> Option<Digest> {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     Digest::parse(&format!("sha256:{hex}"))
@@ -138,9 +143,24 @@ fn exposed<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<Port> {
 
 fn check_words(config: &ImageConfig) -> Result<(), Fault> {
     let words = config.entrypoint.iter().chain(&config.cmd).chain(&config.env);
-    let mut words = words.chain([&config.user, &config.working_dir]).chain(&config.stop_signal);
-    if words.any(|word| word.contains('\0')) {
-        return Err(Fault::invalid("its configuration holds a NUL byte, which no program can be given"));
+    let words = words.chain([&config.user, &config.working_dir]).chain(&config.stop_signal);
+    let mut together = 0;
+    for word in words {
+        if word.contains('\0') {
+            return Err(Fault::invalid("its configuration holds a NUL byte, which no program can be given"));
+        }
+        if word.len() > MAX_WORD {
+            return Err(Fault::invalid(format!(
+                "its configuration holds a word of {} bytes; a program can be given at most {MAX_WORD} at once",
+                word.len()
+            )));
+        }
+        together += word.len();
+    }
+    if together > MAX_WORDS {
+        return Err(Fault::invalid(format!(
+            "its command and environment have {together} bytes; a program can be given at most {MAX_WORDS}"
+        )));
     }
     Ok(())
 }
@@ -187,6 +207,11 @@ mod tests {
         );
         assert!(refused(text("{}").replace("\"linux\"", "\"windows\"")).contains("for windows/amd64"));
         assert!(refused(text(r#"{"Cmd":["a\u0000b"]}"#)).contains("NUL"));
+        let long = |bytes: usize| format!(r#"{{"Cmd":["{}"]}}"#, "x".repeat(bytes));
+        assert!(parse(text(&long(131_071)).as_bytes(), &HERE).is_ok());
+        assert!(refused(text(&long(131_072))).contains("a word of 131072 bytes"));
+        let many = format!(r#"{{"Env":["{}"]}}"#, vec!["A=".repeat(50_000); 11].join("\",\""));
+        assert!(refused(text(&many)).contains("have 1100000 bytes"));
         assert!(refused("{}".to_owned()).contains("no layers"));
         assert!(refused("[".to_owned()).contains("cannot be read"));
         let digest = format!("\"sha256:{}\"", "a".repeat(64));

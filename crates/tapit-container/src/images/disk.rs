@@ -61,6 +61,10 @@ impl Layout {
         Ok(layout)
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub fn names(&self) -> PathBuf {
         self.root.join("names.json")
     }

@@ -255,7 +255,9 @@ impl Images for ImageStore {
         let (forgotten, in_use) = (what.clone(), in_use.clone());
         let done = self.on_disk(move |inner| {
             let images = inner.books.forget(&forgotten, &|| inner.in_use(&in_use))?;
-            Ok(Freed { bytes: inner.collect()?, images, over: 0 })
+            let bytes = inner.collect()?;
+            inner.books.write_down()?;
+            Ok(Freed { bytes, images, over: 0 })
         });
         done.await?.map_err(|fault: Fault| match what {
             Forget::Name(name) => fault.about(name),
@@ -266,10 +268,11 @@ impl Images for ImageStore {
     async fn prune(&self, extent: PruneExtent, in_use: &AskInUse) -> Result<Freed, EngineError> {
         let in_use = in_use.clone();
         let done = self.on_disk(move |inner| {
+            // What failed attempts have left goes before any image does; with room enough the next one may want it.
+            let before = if inner.exceeds(extent) { inner.collect()? } else { 0 };
             let (images, choice) = inner.books.prune(extent, &|| inner.in_use(&in_use), &inner.layers.sizes())?;
-            // With nothing to go, what a failed attempt left may be wanted by the next one.
-            let idle = images.is_empty() && choice.over == 0 && extent != PruneExtent::Unused;
-            let bytes = if idle { 0 } else { inner.collect()? };
+            let bytes = before + if images.is_empty() { 0 } else { inner.collect()? };
+            inner.books.write_down()?;
             Ok(Freed { bytes, images, over: choice.over })
         });
         done.await?.map_err(Fault::nameless)
@@ -317,6 +320,13 @@ impl Inner {
         let mut in_use = server();
         in_use.digests.extend(self.running.get().map(|running| running()).unwrap_or_default());
         in_use
+    }
+
+    fn exceeds(&self, extent: PruneExtent) -> bool {
+        match extent {
+            PruneExtent::Unused => true,
+            PruneExtent::Budget(budget) => self.layers.sizes().values().sum::<u64>() > budget,
+        }
     }
 
     /// Removes layers that nothing needs. Returns the freed bytes.

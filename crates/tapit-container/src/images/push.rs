@@ -110,13 +110,13 @@ impl Push<'_> {
     /// Sees to it that the registry has a layer, and says as what.
     async fn layer(&self, at: usize) -> Result<(Digest, Blob), Fault> {
         let diff_id = self.diff_ids[at].clone();
-        let permit = self.inner.pushes.acquire().await;
         for blob in self.inner.blobs.of(&diff_id) {
             if self.registry.has_blob(&blob.digest).await? {
                 self.rows.set(&diff_id, LayerState::Held, (blob.size, blob.size));
                 return Ok((diff_id, blob));
             }
         }
+        let permit = self.inner.pushes.acquire().await;
         self.rows.set(&diff_id, LayerState::Pushing, (0, 0));
         let (path, blob) = self.pack(at).await?;
         let size = blob.size;

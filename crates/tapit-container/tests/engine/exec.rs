@@ -4,7 +4,7 @@ use tapit_engine::{Engine, ExecOutput, ExecRequest};
 use tapit_model::{Confinement, Formation, ImageRef};
 
 use crate::image;
-use crate::own::{healthy, instance_key, log, start};
+use crate::own::{healthy, instance_key, log, start, until_logged};
 use crate::subject::{Bed, run_own};
 
 /// All that the kernel tells of a process's user and privileges.
@@ -15,6 +15,8 @@ const LOOK: [&str; 3] = [
     "-c",
     "cat /proc/self/status /proc/self/cgroup /proc/self/limits; for space in /proc/self/ns/*; do readlink $space; done; pwd",
 ];
+/// What the program says when it has looked.
+const LOOKED: &str = "looked";
 
 async fn formation(bed: &Bed, user: &str, userns: bool) -> Formation {
     let archive = tempfile::NamedTempFile::new().expect("a file");
@@ -23,7 +25,7 @@ async fn formation(bed: &Bed, user: &str, userns: bool) -> Formation {
     let name = ImageRef::parse("busybox:user").expect("a legal name");
     let image = bed.embedded().prepare(&name).await.expect("is held").image;
     let confinement = Confinement { userns, ..Confinement::default() };
-    Formation { image, confinement, ..bed.shell(&format!("{}; exec sleep 1000", LOOK[2])) }
+    Formation { image, confinement, ..bed.shell(&format!("{}; echo {LOOKED}; exec sleep 1000", LOOK[2])) }
 }
 
 async fn output(bed: &Bed, instance: &tapit_model::InstanceKey, argv: &[&str]) -> (String, Option<u8>) {
@@ -55,7 +57,9 @@ fn check(user: &'static str, uid: &'static str, userns: bool) {
         Box::pin(async move {
             start(bed, formation(bed, user, userns).await).await;
             let instance = instance_key(&healthy(bed, 1).await[0].id);
-            let program = kept(log(bed, &instance.id).await.into_iter());
+            // Healthy is one that has run for a second, which need not be enough for that.
+            until_logged(bed, &instance.id, LOOKED).await;
+            let program = kept(log(bed, &instance.id).await.into_iter().filter(|line| line != LOOKED));
             let (text, status) = output(bed, &instance, &LOOK).await;
             let command = kept(text.lines().map(str::to_owned));
             assert_eq!(status, Some(0), "{text}");

@@ -179,7 +179,7 @@ fn a_size_that_does_not_fit_what_is_in_use_is_reached_by_replacement() {
     });
 }
 
-async fn until_logged(bed: &Bed, id: &InstanceId, line: &str) {
+pub async fn until_logged(bed: &Bed, id: &InstanceId, line: &str) {
     for _ in 0..bed.patience() {
         if log(bed, id).await.iter().any(|logged| logged == line) {
             return;

@@ -40,7 +40,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("docker-registry is needed: apt-get install docker-registry");
-        let registry = Self { child, host, log, dir: dir };
+        let registry = Self { child, host, log, dir };
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(&registry.host).is_err() {
             assert!(Instant::now() < deadline, "the registry does not come up");

@@ -627,20 +627,19 @@ fn bombs_are_stopped_at_the_budget() {
 }
 
 #[test]
-fn a_million_files_are_refused_as_soon_as_there_are_too_many() {
+fn a_million_files_are_refused_long_before_they_are_made() {
     let mut header = tar::Header::new_gnu();
     header.set_size(0);
     header.set_mode(0o644);
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).expect("zstd");
-    for number in 0..1_000_000 {
+    for number in 0..1_000_001 {
         header.set_path(format!("d{}/f{number}", number / 1000)).expect("path");
         header.set_cksum();
         encoder.write_all(header.as_bytes()).expect("packed");
     }
     let blob = encoder.finish().expect("packed");
     let image = image(&[Layer::new().done()]);
-    let limits = Limits { image_entries: 5_000, ..Limits::default() };
-    archive_refused("a million files", &limits, &packed(&image, blob), "more than 5000 entries");
+    archive_refused("a million files", &Limits::default(), &packed(&image, blob), "more than 1000000 entries");
 }
 
 #[test]
@@ -681,6 +680,8 @@ fn configurations_that_no_program_could_be_started_by() {
     let huge = format!(r#"{{"Cmd":["{}"]}}"#, "x".repeat(10 << 20));
     let limits = Limits::default();
     archive_refused("a command of 10 MB", &limits, &import(&huge), "at most 8388608 are allowed");
+    let large = format!(r#"{{"Cmd":["{}"]}}"#, "x".repeat(7 << 20));
+    archive_refused("a command of 7 MB", &limits, &import(&large), "a program can be given at most 131071 at once");
     archive_refused("a NUL", &limits, &import(r#"{"Cmd":["a\u0000b"]}"#), "NUL byte");
     archive_refused("a number", &limits, &import(r#"{"Cmd":5}"#), "cannot be read");
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

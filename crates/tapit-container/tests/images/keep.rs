@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use tapit_engine::{AskInUse, EngineError, Forget, Freed, ImageFault, Images, InUse};
 use tapit_model::{Digest, ImageRef, ImageView, PruneExtent};
 
-use crate::archives::{Image, Layer, docker_save, image};
+use crate::archives::{Image, Layer, digest, docker_save, gzip, image};
+use crate::fake_registry::{FakeRegistry, Reply};
+use crate::pull::{prepare, publish, reference};
 use crate::support::{Store, run, store};
 
 fn name(text: &str) -> ImageRef {
@@ -21,11 +23,11 @@ async fn two(store: &Store) -> [Digest; 2] {
     let images: [Image; 2] = [top("one"), top("two")];
     let archive = docker_save(&[(&images[0], &["one:v1", "one:latest"]), (&images[1], &["two:v1"])]);
     let views = store.import(&archive, None).await.expect("imported");
-    let digest = |name: &str| {
+    let held = |name: &str| {
         let view = views.iter().find(|view| view.name == name).expect(name);
         Digest::parse(&view.digest).expect("digest")
     };
-    [digest("one:v1"), digest("two:v1")]
+    [held("one:v1"), held("two:v1")]
 }
 
 fn named(text: &str) -> Forget {
@@ -183,6 +185,32 @@ fn over_the_budget_the_image_goes_that_was_used_longest_ago_and_no_imported_one(
         assert_eq!(within(&store, 10, &using(&[])).await, ("c:v1".to_owned(), 400, 1990));
         store.images.load(&two).await.expect("an imported one stays");
         assert!(store.images.load(&b).await.is_err());
+    });
+}
+
+#[test]
+fn what_a_failed_pull_left_goes_before_any_image_does_and_stays_while_there_is_room() {
+    run(async {
+        let (store, registry) = (store(), FakeRegistry::start());
+        two(&store).await;
+        let broken = image(&[Layer::new().file("a", &[3; 1000]).done(), Layer::new().file("b", b"b").done()]);
+        let manifest = publish(&registry, &broken, "v1");
+        let missing = digest(&gzip(&broken.layers[1]));
+        assert!(String::from_utf8_lossy(&manifest).contains(&missing));
+        registry.set(&format!("/v2/app/blobs/{missing}"), Reply::Status(404));
+        prepare(&store, &reference(&registry, ":v1")).await.expect_err("a layer is missing");
+        assert_eq!(
+            (store.images.bytes().await.expect("bytes"), layers(&store)),
+            (3000, 4),
+            "it is there for the next attempt"
+        );
+        let within = async |budget| {
+            let freed = store.images.prune(PruneExtent::Budget(budget), &using(&[])).await.expect("pruned");
+            (freed.bytes, freed.images.len(), freed.over)
+        };
+        assert_eq!(within(3000).await, (0, 0, 0));
+        assert_eq!(within(2999).await, (1000, 0, 0));
+        assert_eq!((names(&store).await.len(), layers(&store)), (3, 3));
     });
 }
 

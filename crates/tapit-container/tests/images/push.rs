@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tapit_engine::{EngineError, ImageFault, Images};
-use tapit_model::{Digest, ImageRef, LayerState, Transfer};
+use tapit_model::{Digest, ImageRef, LayerState, RegistryLogin, RegistryName, RegistrySettings, Transfer};
 use tokio::sync::watch;
 
 use crate::archives::{Image, Layer, digest, docker_save, image};
@@ -190,6 +190,36 @@ fn what_cannot_be_pushed_is_told_with_the_reason_and_leaves_nothing() {
         let (fault, text) = fails(&name, &format!("{host}/app:v1")).await;
         assert_eq!(fault, ImageFault::Unreachable);
         assert!(text.contains(&format!("the registry {host} cannot be reached")), "{text}");
+    });
+}
+
+/// It lets in only ann, with the password secret.
+const LOGIN: &str = "auth:\n  htpasswd:\n    realm: test\n    path: DIR/users\n";
+const USERS: &str = "ann:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
+#[test]
+fn a_registry_that_wants_a_login_says_so_and_takes_the_image_once_there_is_one() {
+    run(async {
+        let (registry, store) = (Registry::start_with(LOGIN), store());
+        registry.write("users", USERS);
+        let name = imported(&store, &sample(), "app:v1").await;
+        let to = registry.image("app:v1");
+        let host = RegistryName::parse(&registry.host).expect("a registry");
+        let login = |password: &str| {
+            let login = RegistryLogin { username: "ann".to_owned(), password: password.to_owned() };
+            Some(RegistrySettings { login: Some(login), ..RegistrySettings::default() })
+        };
+        for settings in [None, login("wrong")] {
+            store.images.set_registry(&host, settings).await.expect("set");
+            let error = push(&store, &name, &to).await.0.expect_err("refused");
+            assert!(matches!(error, EngineError::Image { fault: ImageFault::Denied, .. }), "{error:?}");
+            let hint = format!("tapit set registry {host} username=USER password=-");
+            assert!(told(&error).contains(&hint), "{}", told(&error));
+            assert_eq!((spooled(&store), registry.answered("PUT", "")), (0, 0));
+        }
+        store.images.set_registry(&host, login("secret")).await.expect("set");
+        push(&store, &name, &to).await.0.expect("pushed");
+        assert_eq!(registry.answered("PUT", "/manifests/v1"), 1);
     });
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use tapit_engine::{EngineError, ImageFault, Images, TransferWatch};
+use tapit_engine::{EngineError, ImageFault, Images};
 use tapit_model::{ImageRef, ImageView, LayerState, Transfer};
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ use crate::support::{Store, run, store};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn pull(store: &Store, name: &ImageRef) -> (Result<ImageView, ImageFault>, Transfer) {
-    let (transfer, seen) = TransferWatch::new(Transfer::default());
+    let (transfer, seen) = watch::channel(Transfer::default());
     let pulled = store.images.pull(name, &transfer).await.map_err(|error| match error {
         EngineError::Image { fault, .. } => fault,
         other => panic!("{other:?}"),
@@ -86,7 +86,7 @@ fn a_pull_tells_all_layers_and_reaches_all_of_their_bytes() {
         let noise: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let image = image(&[Layer::new().file("small", b"").done(), Layer::new().file("large", &noise).done()]);
         publish(&registry, &image, "v1");
-        let (transfer, mut seen) = TransferWatch::new(Transfer::default());
+        let (transfer, mut seen) = watch::channel(Transfer::default());
         let watching = tokio::spawn(async move {
             let mut all = Vec::new();
             while seen.changed().await.is_ok() {
@@ -117,7 +117,10 @@ fn a_second_pull_asks_what_the_tag_means_and_for_no_blob() {
         publish(&registry, &image, "v1");
         let name = reference(&registry, ":v1");
         let (first, told) = pull(&store, &name).await;
-        assert_eq!((&first.as_ref().expect("pulled").digest, told), (&digest(&image.config), ended(&image, LayerState::Done)));
+        assert_eq!(
+            (&first.as_ref().expect("pulled").digest, told),
+            (&digest(&image.config), ended(&image, LayerState::Done))
+        );
         let (second, told) = pull(&store, &name).await;
         assert_eq!((second.expect("pulled").digest, told), (digest(&image.config), ended(&image, LayerState::Held)));
         assert_eq!((registry.asked("/blobs/"), registry.asked("/manifests/")), (6, 2));

@@ -16,7 +16,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use sha2::Digest as _;
 
-use crate::archives::{Layer, docker_save, image};
+use crate::archives::{Layer, docker_save, image_with};
 use crate::support::{run, store, told};
 
 /// What `command` writes to stdout.
@@ -81,14 +81,15 @@ fn layers() -> Vec<Vec<u8>> {
         .hard_link("usr/bin/tool-too", "usr/bin/tool")
         .hard_link("etc/passwd.link", "usr/bin/tar")
         .symlink("usr/share/base-files", "elsewhere")
-        .file("usr/lib/dpkg/.wh.methods", b"")
-        .dir("usr/lib/dpkg/methods/")
-        .file("usr/lib/dpkg/methods/only", b"")
+        .file("etc/.wh.update-motd.d", b"")
+        .dir("etc/update-motd.d/")
+        .file("etc/update-motd.d/only", b"")
         .owner(1000, 1001)
         .mode(0o640)
         .file("etc/bash.bashrc", b"replaced")
         .done();
-    let again = Layer::new().file("usr/bin/bash", b"back").dir("usr/share/base-files/").file("usr/share/base-files/x", b"");
+    let again =
+        Layer::new().file("usr/bin/bash", b"back").dir("usr/share/base-files/").file("usr/share/base-files/x", b"");
     vec![
         packages(&["base-files", "base-passwd", "bash", "tar"]),
         change,
@@ -122,7 +123,8 @@ fn describe(root: &Path) -> Tree {
     }
     for mut group in groups.into_values() {
         group.sort();
-        let shown = format!(" linked {}", group.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" "));
+        let shown =
+            format!(" linked {}", group.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" "));
         for path in group {
             tree.entry(path).and_modify(|text| text.push_str(&shown));
         }
@@ -136,7 +138,14 @@ fn content(path: &Path, it: &fs::Metadata) -> String {
         return format!("link to {:?}", fs::read_link(path).expect("link"));
     }
     if !kind.is_file() {
-        return if kind.is_dir() { "directory" } else if kind.is_fifo() { "fifo" } else { "other" }.to_owned();
+        return if kind.is_dir() {
+            "directory"
+        } else if kind.is_fifo() {
+            "fifo"
+        } else {
+            "other"
+        }
+        .to_owned();
     }
     let (mut hash, mut piece, mut file) = (sha2::Sha256::new(), vec![0; 1 << 16], File::open(path).expect("opened"));
     loop {
@@ -151,7 +160,8 @@ fn content(path: &Path, it: &fs::Metadata) -> String {
 
 /// Extended attributes by path. What getfattr cannot print it writes in octal.
 fn attributes(root: &Path) -> BTreeMap<PathBuf, Vec<String>> {
-    let shown = output(Command::new("getfattr").args(["-R", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names"]).arg(root));
+    let shown =
+        output(Command::new("getfattr").args(["-R", "-h", "-d", "-m", "-", "-e", "hex", "--absolute-names"]).arg(root));
     let mut all: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     let mut path = PathBuf::new();
     for line in shown.split(|byte| *byte == b'\n') {
@@ -172,7 +182,8 @@ fn merged(layers: Vec<PathBuf>) -> Tree {
         let target = tempfile::tempdir().expect("directory");
         let lower: Vec<&str> = layers.iter().rev().map(|path| path.to_str().expect("path")).collect();
         let options = format!("lowerdir={}", lower.join(":"));
-        mount(Some("overlay"), target.path(), Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str())).expect("merged");
+        mount(Some("overlay"), target.path(), Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
+            .expect("merged");
         let tree = describe(target.path());
         nix::mount::umount(target.path()).expect("unmounted");
         tree
@@ -184,19 +195,27 @@ fn differences(ours: &Tree, theirs: &Tree) -> Vec<String> {
     let paths: BTreeSet<&PathBuf> = ours.keys().chain(theirs.keys()).collect();
     let differing = paths.into_iter().filter(|path| ours.get(*path) != theirs.get(*path));
     let shown = |tree: &Tree, path: &PathBuf| tree.get(path).map_or("nothing", String::as_str).to_owned();
-    differing.map(|path| format!("{}\n  ours   {}\n  theirs {}", path.display(), shown(ours, path), shown(theirs, path))).collect()
+    differing
+        .map(|path| format!("{}\n  ours   {}\n  theirs {}", path.display(), shown(ours, path), shown(theirs, path)))
+        .collect()
 }
 
 #[test]
 fn an_image_becomes_the_tree_that_skopeo_and_umoci_make_of_it() {
     let layers = layers();
-    let archive = docker_save(&[(&image(&layers), &["app:v1"])]);
+    let archive = docker_save(&[(&image_with(&layers, "{}"), &["app:v1"])]);
     let dir = tempfile::tempdir().expect("directory");
     let at = |name: &str| dir.path().join(name);
     fs::write(at("image.tar"), &archive).expect("written");
     let from = format!("docker-archive:{}", at("image.tar").display());
-    output(Command::new("skopeo").args(["--insecure-policy", "copy", &from]).arg(format!("oci:{}:v1", at("oci").display())));
-    output(Command::new("umoci").args(["unpack", "--image"]).arg(format!("{}:v1", at("oci").display())).arg(at("bundle")));
+    output(
+        Command::new("skopeo")
+            .args(["--insecure-policy", "copy", &from])
+            .arg(format!("oci:{}:v1", at("oci").display())),
+    );
+    output(
+        Command::new("umoci").args(["unpack", "--image"]).arg(format!("{}:v1", at("oci").display())).arg(at("bundle")),
+    );
     let theirs = describe(&at("bundle/rootfs"));
     let ours = run(async {
         let store = store();

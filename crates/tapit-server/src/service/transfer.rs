@@ -9,7 +9,7 @@ use futures_util::stream;
 use tapit_engine::TransferWatch;
 use tapit_model::{Code, ImageView, Refusal, Transfer, TransferFrame};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::TransferFrames;
@@ -26,6 +26,8 @@ struct Telling {
     state: watch::Receiver<Transfer>,
     told: Transfer,
     last: Instant,
+    /// How it ended, while the last news are still to be told.
+    end: Option<TransferFrame>,
     over: bool,
 }
 
@@ -41,6 +43,7 @@ where
         state,
         told: Transfer::default(),
         last: Instant::now(),
+        end: None,
         over: false,
     };
     Box::pin(stream::unfold(telling, async |mut telling| {
@@ -55,11 +58,15 @@ where
 impl Telling {
     /// The next frame; `None` is a sign of life.
     async fn next(&mut self) -> Option<TransferFrame> {
+        if let Some(end) = self.end.take() {
+            self.over = true;
+            return Some(end);
+        }
         loop {
             let quiet = self.last + QUIET;
             tokio::select! {
                 biased;
-                done = &mut self.work => return Some(self.end(done)),
+                done = &mut self.work => return Some(self.ended(done)),
                 () = closed(&self.hub) => {
                     self.over = true;
                     let text = "the server is shutting down; ask again when it is back, and what was fetched so far is kept";
@@ -81,18 +88,24 @@ impl Telling {
         }
     }
 
-    fn end(&mut self, done: Result<Result<ImageView, Refusal>, tokio::task::JoinError>) -> TransferFrame {
-        self.over = true;
-        match done {
+    /// The work has ended: what is news goes out before the outcome.
+    fn ended(&mut self, done: Result<Result<ImageView, Refusal>, JoinError>) -> TransferFrame {
+        let end = match done {
             Ok(Ok(image)) => TransferFrame::Done(Box::new(image)),
             Ok(Err(refusal)) => TransferFrame::Failed(refusal),
             Err(error) => {
                 tracing::error!(%error, "a transfer of an image broke off");
-                TransferFrame::Failed(Refusal::failed(
-                    "the transfer broke off, by a bug of tapit; the server's log says more",
-                ))
+                let text = "the transfer broke off, by a bug of tapit; the server's log says more";
+                TransferFrame::Failed(Refusal::failed(text))
             }
+        };
+        let last = self.state.borrow_and_update().clone();
+        if last == self.told {
+            self.over = true;
+            return end;
         }
+        self.end = Some(end);
+        TransferFrame::Progress(last)
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tapit_engine::{ImageFault, InUse, fake::Script};
-use tapit_model::{Code, ImageKey, ImageRef, ImageSource, Request, TransferFrame, World};
+use tapit_model::{
+    Code, ImageKey, ImageRef, ImageSource, ImageView, LayerState, LayerTransfer, Request, Transfer, TransferFrame,
+    World,
+};
 
 use super::stage::{Stage, app, create, create_app, image, process, set, set_image};
 use crate::api::Core;
 use crate::keep;
+use crate::service::frames;
 
 fn key(text: &str) -> ImageKey {
     ImageKey::parse(text).expect("a legal key")
@@ -180,4 +185,59 @@ async fn whoever_waits_for_an_image_goes_on_when_it_is_pulled_by_hand() {
     let frames: Vec<_> = stage.server.core.pull_image(image("late:1")).await.collect().await;
     assert!(matches!(frames.last(), Some(Some(TransferFrame::Done(_)))), "{frames:?}");
     stage.until("it runs", async |stage| stage.status("api").await == "running").await;
+}
+
+/// A view that only a transfer would give.
+async fn some_view(stage: &Stage) -> ImageView {
+    stage.server.core.image(&key("shop:1")).await.expect("held")
+}
+
+fn transfer(done: u64) -> Transfer {
+    let layer = LayerTransfer { layer: "0".repeat(12), state: LayerState::Fetching, done, total: 50 };
+    Transfer { layers: vec![layer] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_is_told_in_a_few_frames_and_its_last_state_before_its_outcome() {
+    let stage = Stage::open().await;
+    let view = some_view(&stage).await;
+    let begun = Instant::now();
+    let frames = frames(&stage.server.hub, |watch| async move {
+        for done in 0..=50 {
+            watch.send_replace(transfer(done));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(view)
+    });
+    let frames: Vec<TransferFrame> = frames.filter_map(std::future::ready).collect().await;
+    let most = begun.elapsed().as_millis() / 100 + 3;
+    assert!((frames.len() as u128) <= most && frames.len() > 2, "{} frames, at most {most}", frames.len());
+    let end = &frames[frames.len() - 2..];
+    assert!(matches!(end, [TransferFrame::Progress(last), TransferFrame::Done(_)] if *last == transfer(50)), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_goes_on_when_nobody_listens_any_more() {
+    let stage = Stage::open().await;
+    let view = some_view(&stage).await;
+    let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    let (say, said) = tokio::sync::oneshot::channel();
+    let stream = frames(&stage.server.hub, |_| async move {
+        let _ = gone.await;
+        let _ = say.send("through");
+        Ok(view)
+    });
+    drop(stream);
+    go.send(()).expect("it waits");
+    assert_eq!(said.await, Ok("through"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_ends_what_it_tells() {
+    let stage = Stage::open().await;
+    let mut stream = frames(&stage.server.hub, |_| std::future::pending());
+    stage.server.hub.close();
+    let end = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.expect("it ends");
+    assert!(matches!(&end, Some(Some(TransferFrame::Failed(refusal))) if refusal.code == Code::Unavailable), "{end:?}");
+    assert!(stream.next().await.is_none());
 }

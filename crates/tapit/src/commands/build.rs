@@ -29,6 +29,8 @@ const LAST_LINES: usize = 10;
 enum For {
     Nobody,
     App(AppName),
+    /// An app whose image is called so already, and one of its processes: they run what the name stood for before.
+    SameName(AppName, String),
     /// An app that is yet to be made.
     NewApp(AppName),
 }
@@ -122,15 +124,23 @@ async fn name(session: &Session<'_, '_>, wanted: &ImageName, context: &Path) -> 
         }
         other => other,
     })?;
-    let whose: Result<AppView, ClientError> = session.client.get(&format!("/v1/apps/{app}")).await;
-    let (present, whose) = match whose {
-        Ok(view) => (view.image.as_deref().and_then(|image| ImageRef::parse(image).ok()), For::App(app.clone())),
-        Err(ClientError::Refused(refusal)) if refusal.code == Code::NotFound => (None, For::NewApp(app.clone())),
+    let view: Result<AppView, ClientError> = session.client.get(&format!("/v1/apps/{app}")).await;
+    let view = match view {
+        Ok(view) => Some(view),
+        Err(ClientError::Refused(refusal)) if refusal.code == Code::NotFound => None,
         Err(error) => return Err(error.into()),
     };
+    let present = view.as_ref().and_then(|view| ImageRef::parse(view.image.as_deref()?).ok());
     let name = builder::next_name(app.as_str(), present.as_ref(), &tag);
     let wrong = || Refusal::usage(format!("an image cannot be called {app}:{tag}; name it with ref=NAME:TAG"));
-    Ok((name.ok_or_else(wrong)?, whose))
+    let name = name.ok_or_else(wrong)?;
+    let process = view.as_ref().and_then(|view| view.processes.first()).filter(|_| present.as_ref() == Some(&name));
+    let whose = match (&view, process) {
+        (None, _) => For::NewApp(app),
+        (Some(_), Some(process)) => For::SameName(app, process.clone()),
+        (Some(_), None) => For::App(app),
+    };
+    Ok((name, whose))
 }
 
 /// What to type to use the image.
@@ -138,6 +148,7 @@ fn next(whose: &For, image: &str) -> String {
     match whose {
         For::Nobody => format!("tapit set app image={image}"),
         For::App(app) => format!("tapit set app {app} image={image}"),
+        For::SameName(app, process) => format!("tapit restart process name={process} -a {app}"),
         For::NewApp(app) => format!("tapit create app {app} image={image}"),
     }
 }

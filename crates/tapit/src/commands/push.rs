@@ -2,10 +2,10 @@
 
 use tapit_model::{AppView, ImageRef, ImageView, Refusal};
 
-use super::session::Session;
+use super::session::{Session, json};
 use super::{Stop, transfer};
 use crate::client::query;
-use crate::output::images_table;
+use crate::invocation::Format;
 
 pub async fn push(session: &mut Session<'_, '_>, name: Option<ImageRef>, to: Option<ImageRef>) -> Result<(), Stop> {
     let name = match name {
@@ -23,7 +23,11 @@ pub async fn push(session: &mut Session<'_, '_>, name: Option<ImageRef>, to: Opt
     pairs.push(("to", to.to_string()));
     let image = transfer::follow(session, &format!("/v1/images/push{}", query(&pairs))).await?;
     session.screen.say(&format!("pushed {name} as {}", image.name));
-    session.show(&image, |image, colour| images_table(std::slice::from_ref(image), colour))
+    match session.format() {
+        // It has been said, and a table would have nothing to add but a name too long for it.
+        Format::Table => Ok(()),
+        Format::Json => Ok(session.screen.print(&json(&image)?)?),
+    }
 }
 
 async fn of_the_app(session: &Session<'_, '_>) -> Result<ImageRef, Stop> {

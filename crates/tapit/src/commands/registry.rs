@@ -1,7 +1,5 @@
 //! Registries: what is set for them.
 
-use std::io::Read;
-
 use hyper::Method;
 use tapit_model::{Outcome, Refusal, RegistryName, RegistryView, Words};
 
@@ -36,21 +34,18 @@ pub async fn set(session: &mut Session<'_, '_>, name: &RegistryName, mut words: 
 
 /// The first line of the standard input. On a terminal it is asked for, and not shown.
 fn read_password(session: &mut Session<'_, '_>, name: &RegistryName) -> Result<String, Refusal> {
-    let failed = |error: std::io::Error| Refusal::failed(format!("cannot read the password: {error}"));
-    let mut text = String::new();
-    if session.screen.terminals().input {
+    let asks = session.screen.terminals().input;
+    if asks {
         session.screen.say(&format!("password for {name}, which is not shown:"));
-        let unseen = Unseen::enter();
-        std::io::stdin().read_line(&mut text).map_err(failed)?;
-        drop(unseen);
-    } else {
-        std::io::stdin().take(MAX_PASSWORD).read_to_string(&mut text).map_err(failed)?;
     }
-    let password = text.lines().next().unwrap_or_default();
+    let unseen = if asks { Unseen::enter() } else { None };
+    let password = session.screen.line(MAX_PASSWORD);
+    drop(unseen);
+    let password = password.map_err(|error| Refusal::failed(format!("cannot read the password: {error}")))?;
     if password.is_empty() {
         return Err(Refusal::usage("there is no password on the standard input; password= clears the login"));
     }
-    Ok(password.to_owned())
+    Ok(password)
 }
 
 pub async fn list(session: &mut Session<'_, '_>) -> Result<(), Stop> {

@@ -4,7 +4,7 @@
 //! shells offer the same and a new row needs no new script. Names that only a server knows are left to `commands`.
 
 use super::lex::{lex, spells};
-use super::{APP, Flag, Form, IMAGE, PROCESS, REGISTRY, Row, Word, flags, resolve, table, verbs};
+use super::{APP, Flag, Form, IMAGE, PROCESS, REGISTRY, Row, Word, build, flags, resolve, table, verbs};
 use crate::builder::Builder;
 
 /// What a word's value is a name of.
@@ -96,7 +96,11 @@ pub fn offer(words: &[String], current: &str) -> Offer {
     match (resolved, lexed.words.as_slice()) {
         (Some((row, named)), words) => row_offer(row, &words[named..], current),
         (None, []) => Offer::fixed(verbs()),
-        (None, [verb]) => Offer::fixed(table().filter(|row| row.verb == verb).filter_map(Row::noun)),
+        (None, [first]) => {
+            let nouns = table().filter(|row| row.verb == first).filter_map(Row::noun);
+            let turned = build::ROWS.iter().filter(|row| row.noun() == Some(first)).map(|row| row.verb);
+            Offer::fixed(nouns.chain(turned))
+        }
         (None, _) => Offer::default(),
     }
 }

@@ -38,7 +38,7 @@ pub static ROWS: &[Row] = &[
             },
             keyed(
                 "plain_http",
-                "[plain_http=true|false]",
+                "[plain_http=true]",
                 "speak to it in plain HTTP; registries on the server's own loopback need no permission",
             ),
         ],

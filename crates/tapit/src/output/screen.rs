@@ -128,4 +128,12 @@ impl<'a> Screen<'a> {
         let read = (&mut self.input as &mut dyn BufRead).take(MAX_ANSWER).read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
+
+    /// Reads one line of the input, of at most so many bytes.
+    pub fn line(&mut self, max: u64) -> Result<String> {
+        let mut line = String::new();
+        (&mut self.input as &mut dyn BufRead).take(max).read_line(&mut line)?;
+        line.truncate(line.trim_end_matches(['\r', '\n']).len());
+        Ok(line)
+    }
 }

@@ -180,7 +180,7 @@ fn a_dry_run_shows_what_would_be_run_and_builds_nothing() {
 }
 
 #[test]
-fn an_app_that_is_yet_to_be_made_gives_the_image_its_name() {
+fn an_app_that_is_yet_to_be_made_gives_the_image_its_name_and_what_to_type_next_fits() {
     let bench = Bench::new();
     bench.install("buildah", "[ $1 = build ] || printf x > image.tar");
     let (none, import) = (refusal("not_found", "no app shop"), import("shop%3Av2"));
@@ -190,6 +190,13 @@ fn an_app_that_is_yet_to_be_made_gives_the_image_its_name() {
     assert_eq!(run.status(), 0, "{}", run.err);
     let next = run.err.lines().find_map(|line| line.strip_prefix("next: ")).expect("what is next");
     assert_eq!(next, "tapit create app shop image=shop:v2");
+    assert!(parse(&argv(next)).is_ok(), "{next}");
+
+    let (shop, import) = (app("shop"), self::import("a%3Ab"));
+    let server = Server::answering(&[("GET /v1/apps/shop", 200, &shop), (&import, 200, IMAGE)]);
+    let run = bench.run(&server.user(), "tapit image build tag=b -a shop");
+    let next = run.err.lines().find_map(|line| line.strip_prefix("next: ")).expect("what is next");
+    assert_eq!(next, "tapit restart process name=default -a shop", "the app's image is called so already");
     assert!(parse(&argv(next)).is_ok(), "{next}");
 
     let server = Server::answering(&[("GET /v1/apps", 200, "[]")]);
@@ -289,6 +296,7 @@ fn builders_are_completed() {
         let (words, current) = line.rsplit_once(' ').expect("a blank before the cursor");
         User::script().run(&format!("tapit __complete {words} \"{current}\"")).out
     };
+    assert_eq!(offers("image bu"), "build\n");
     assert_eq!(offers("image build builder=bu"), "builder=buildah\nbuilder=buildctl\n");
     assert_eq!(offers("build image build_arg=A=1 build_a"), "build_arg=\n", "as often as there are arguments");
 }

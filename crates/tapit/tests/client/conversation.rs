@@ -284,9 +284,10 @@ fn events_are_printed_oldest_first_and_followed_from_the_last() {
 fn the_status_of_the_server_is_a_page() {
     let status = r#"{"version":"0.1.0","engine":"embedded","api":"unix:///s","http":"127.0.0.1:8080","data_dir":"/d",
         "started_at":"2026-01-01T00:00:00.000Z","pid":7,"apps":1,"processes":2,"instances":3,"capacity_memory":8.0,
-        "used_memory":1.5,"server_memory_bytes":20000000,"warnings":["no memory controller"]}"#;
+        "used_memory":1.5,"images_bytes":3200000000,"images_disk":20.0,"server_memory_bytes":20000000,"warnings":["no memory controller"]}"#;
     let server = Server::answering(&[("GET /v1/status", 200, status)]);
     let run = server.user().at_terminal().run("tapit status");
     assert!(run.out.contains("memory:         1.5 of 8 GB taken\n"), "{}", run.out);
+    assert!(run.out.contains("images:         3.2 GB of 20 GB taken\n"), "{}", run.out);
     assert!(run.out.contains("warning:        no memory controller\n"), "{}", run.out);
 }

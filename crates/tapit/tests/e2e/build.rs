@@ -84,7 +84,8 @@ fn a_build_that_is_interrupted_leaves_no_file_and_no_program() {
         std::fs::create_dir(directory).expect("a directory");
     }
     // Written by a shell: a file that this program, or a child of another test, has open for writing cannot be run.
-    let script = "printf '#!/bin/sh\\necho $$ > \"$0.pid\"\\nexec /bin/sleep 1000\\n' > bin/buildah && chmod 755 bin/buildah";
+    let script =
+        "printf '#!/bin/sh\\necho $$ > \"$0.pid\"\\nexec /bin/sleep 1000\\n' > bin/buildah && chmod 755 bin/buildah";
     server.shell(&[]).type_line(script).ok();
     let mut child = Command::new(env!("CARGO_BIN_EXE_tapit"))
         .args(["image", "build", "ref=x:v1", "src"])

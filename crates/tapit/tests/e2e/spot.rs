@@ -113,13 +113,16 @@ fn a_host_short_of_memory_takes_its_spot_instances_back_and_leaves_demand_alone(
     server.tapit("create process name=web image=worker:v1 memory=0.25 demand_count=1 --wait").ok();
     let demand = healthy(&server.show("web"));
     server.sigterm();
-    // More than any machine has available.
-    server.restart_with(&["--capacity-memory", "4", "--reserve-memory", "1000000"]);
+    // More than this machine has available, and the most that can be asked for.
+    server.restart_with(&["--capacity-memory", "4", "--reserve-memory", "1024"]);
 
-    let shown = spot_count(&server, 0);
-    let text = shown["blocked"][0]["text"].as_str().unwrap_or_default();
-    assert!(blocked_by(&shown, "capacity") && text.contains("the host itself is short of memory"), "{shown:#}");
-    assert!(logged(server.data(), "got the notice"), "they were told with SIGTERM");
+    spot_count(&server, 0);
+    until(20, "they say why they wait", || {
+        let shown = server.show("batch");
+        let text = shown["blocked"][0]["text"].as_str().unwrap_or_default();
+        holds(blocked_by(&shown, "capacity") && text.contains("the host itself is short of memory"), &shown)
+    });
+    until(20, "they are told with SIGTERM", || holds(logged(server.data(), "got the notice"), "no line of it"));
     assert_eq!(healthy(&server.show("web")), demand, "demand instances stay");
     server.tapit("set process name=web demand_count=2 --wait").ok();
 

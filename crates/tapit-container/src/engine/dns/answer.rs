@@ -160,8 +160,19 @@ impl Content {
 /// Fails only for what can be in no message, which nothing here makes.
 fn compose(question: &Question, content: &Content) -> Result<Vec<u8>, PushError> {
     let target = StaticCompressor::new(Vec::new());
-    let builder = MessageBuilder::from_target(target).map_err(|_| PushError::ShortBuf)?;
-    let mut answer = builder.start_answer(question, content.code())?;
+    let mut builder = MessageBuilder::from_target(target).map_err(|_| PushError::ShortBuf)?;
+    let mut answer = if question.sole_question().is_ok() {
+        builder.start_answer(question, content.code())?
+    } else {
+        // Many questions, written out, would make an answer that is longer than what was asked.
+        let (header, asked) = (builder.header_mut(), question.header());
+        header.set_id(asked.id());
+        header.set_qr(true);
+        header.set_opcode(asked.opcode());
+        header.set_rd(asked.rd());
+        header.set_rcode(content.code());
+        builder.answer()
+    };
     answer.header_mut().set_ra(true);
     answer.header_mut().set_aa(!matches!(content, Content::Refusal(_)));
     let name = question.sole_question().ok().map(|asks| asks.into_qname());
@@ -309,6 +320,12 @@ mod tests {
         let mut cut = question("api", Rtype::A);
         cut.truncate(14);
         assert_eq!(code(react(&cut)), Rcode::FORMERR);
+        let mut many = question("api", Rtype::A);
+        many[5] = 200;
+        many.extend([0xc0, 12, 0, 1, 0, 1].repeat(199));
+        let answered = react(&many);
+        assert!(matches!(&answered, Reaction::Answer(answer) if answer.len() == 12), "{answered:?}");
+        assert_eq!(code(answered), Rcode::FORMERR);
         let mut chaos = question("api", Rtype::A);
         let last = chaos.len() - 1;
         chaos[last] = 3;

@@ -75,7 +75,8 @@ impl Entry {
         }
         if self.auth.is_empty() {
             let (user, password) = (self.username.clone(), self.password.clone());
-            return Some(Secret::Password { user, password });
+            // A login is sent as USER:PASSWORD, in which such a user would be another one.
+            return Some(Secret::Password { user, password }).filter(|_| !self.username.contains(':'));
         }
         let text = base64::engine::general_purpose::STANDARD.decode(self.auth.trim()).ok()?;
         let text = String::from_utf8(text).ok()?;
@@ -118,6 +119,7 @@ mod tests {
             "plain.example": {"username": "ann", "password": "x"},
             "token.example": {"auth": "MDAwOg==", "identitytoken": "abc"},
             "broken.example": {"auth": "%"},
+            "colon.example": {"username": "a:b", "password": "x"},
             "both.example": {"auth": "dXNlcjpwYTpzcw=="}
         },
         "credsStore": "pass",
@@ -134,6 +136,7 @@ mod tests {
             ("plain.example", password("ann", "x")),
             ("token.example", Place::Entry(Secret::IdentityToken("abc".to_owned()))),
             ("broken.example", Place::Broken),
+            ("colon.example", Place::Broken),
             ("aws.example", Place::Helper("ecr-login".to_owned())),
             ("both.example", Place::Helper("gcr".to_owned())),
             ("kept.example", Place::Helper("pass".to_owned())),

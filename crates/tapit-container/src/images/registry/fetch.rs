@@ -14,7 +14,7 @@ use tapit_model::Digest;
 use super::super::config::MAX_DOCUMENT;
 use super::super::error::Fault;
 use super::super::manifest::Descriptor;
-use super::host::{ATTEMPTS, Ask, Host, Reply, paced};
+use super::host::{ATTEMPTS, Ask, Host, Operation, Reply, paced};
 use super::pace::Pace;
 use super::words::{self, Again, Trouble};
 use super::{Endpoint, Registry, refused};
@@ -168,7 +168,7 @@ async fn begin(host: &Host, blob: &Descriptor, from: u64, reply: &mut Reply) -> 
             let text = format!("the registry {} lacks a part of it, {}; push the image again", host.name, blob.digest);
             Err(Fault::invalid(text).into())
         }
-        _ => Err(refused(host, reply).await),
+        _ => Err(refused(host, Operation::Pull, reply).await),
     }
 }
 

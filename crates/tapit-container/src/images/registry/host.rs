@@ -142,12 +142,13 @@ impl Host {
         }
         let challenge = challenge_of(&response);
         drop(response);
-        let challenge = challenge.ok_or_else(|| words::denied(&self.name, None, ""))?;
+        let challenge = challenge.ok_or_else(|| words::denied(&self.name, asked.scope.operation, None, ""))?;
         let renewed = self.renew(asked.scope, grant.as_ref(), &challenge).await?;
         let mut response = self.send(asked, Some(&renewed)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let body = take(&self.name, &mut response, MAX_REFUSAL).await.unwrap_or_default();
-            return Err(words::denied(&self.name, renewed.origin.as_deref(), &words::said(&body)).into());
+            let (origin, said) = (renewed.origin.as_deref(), words::said(&body));
+            return Err(words::denied(&self.name, asked.scope.operation, origin, &said).into());
         }
         Ok(Reply { response, origin: renewed.origin.clone(), _permit: permit })
     }
@@ -173,6 +174,10 @@ impl Host {
             None => request,
         };
         let response = request.send().await.map_err(|error| words::connection(&self.name, error))?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            // Whoever tries again gets another one.
+            self.grants.lock().await.remove(scope);
+        }
         Ok(Reply { response, origin: grant.and_then(|grant| grant.origin.clone()), _permit: permit })
     }
 
@@ -286,5 +291,37 @@ pub async fn paced(host: &Host, response: &mut Response, pace: &mut Pace) -> Res
     match pace.note(asked.elapsed(), chunk.len()) {
         Ok(()) => Ok(Some(chunk)),
         Err(slow) => Err(words::slow(&host.name, slow).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest_of(text: &str) -> Option<Duration> {
+        rest(&HeaderValue::from_str(text).expect("a header"))
+    }
+
+    #[test]
+    fn a_registry_asks_for_rest_in_seconds_or_until_a_date() {
+        assert_eq!(rest_of(" 120 "), Some(Duration::from_secs(120)));
+        let far = rest_of("Fri, 01 Jan 2100 00:00:00 GMT").expect("a date");
+        assert!(far > Duration::from_secs(1_000_000_000), "{far:?}");
+        for none in ["", "soon", "-5", "Thu, 01 Jan 1970 00:00:00 GMT"] {
+            assert_eq!(rest_of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn only_its_own_addresses_see_the_login_of_a_registry() {
+        let host = Host::new("127.0.0.1:5000", RegistrySettings::default(), Docker::default(), &Limits::default());
+        let host = host.expect("a host");
+        let own = |text: &str| host.is_own(&Url::parse(text).expect("an address"));
+        assert!(own("http://127.0.0.1:5000/v2/app/blobs/uploads/1?state=x"));
+        for other in
+            ["https://127.0.0.1:5000/", "http://127.0.0.1:5001/", "http://127.0.0.1/", "http://127.0.0.1.evil:5000/"]
+        {
+            assert!(!own(other), "{other}");
+        }
     }
 }

@@ -42,6 +42,9 @@ use host::{Ask, Host, Operation, Reply, Scope, paced};
 use pace::Pace;
 use words::{Again, Trouble};
 
+/// Registries whose connections and tokens are kept. Anybody has fewer.
+const MAX_HOSTS: usize = 64;
+
 /// Everything that one store knows of registries.
 pub struct Registries {
     settings: Settings,
@@ -77,7 +80,11 @@ impl Registries {
             return Ok(host.clone());
         }
         let host = Arc::new(Host::new(&name, self.of(&name), self.docker.clone(), &self.limits)?);
-        Ok(self.hosts().entry(name).or_insert(host).clone())
+        let mut hosts = self.hosts();
+        if hosts.len() >= MAX_HOSTS {
+            hosts.clear();
+        }
+        Ok(hosts.entry(name).or_insert(host).clone())
     }
 
     fn of(&self, name: &str) -> RegistrySettings {
@@ -212,7 +219,7 @@ impl Registry {
             return Err(words::not_found(&host.name, asked, &self.scope.repository).into());
         }
         if status != StatusCode::OK {
-            return Err(refused(host, &mut reply).await);
+            return Err(refused(host, self.scope.operation, &mut reply).await);
         }
         let kind = reply.response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_page = kind.is_some_and(|kind| kind.trim_start().starts_with("text/html"));
@@ -233,11 +240,13 @@ impl Registry {
 }
 
 /// What the status of a refusal means, whatever was asked for.
-async fn refused(host: &Host, reply: &mut Reply) -> Trouble {
+async fn refused(host: &Host, operation: Operation, reply: &mut Reply) -> Trouble {
     let body = host::take(&host.name, &mut reply.response, host::MAX_REFUSAL).await.unwrap_or_default();
     let (status, said) = (reply.response.status(), words::said(&body));
     let fault = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => words::denied(&host.name, reply.origin.as_deref(), &said),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            words::denied(&host.name, operation, reply.origin.as_deref(), &said)
+        }
         status => words::odd(&host.name, status, &said),
     };
     fault.into()

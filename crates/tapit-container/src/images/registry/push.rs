@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use super::super::config::sha256;
 use super::super::error::Fault;
-use super::host::{ATTEMPTS, Ask, Host, Reply, Upload};
+use super::host::{ATTEMPTS, Ask, Host, Operation, Reply, Upload};
 use super::words::{self, Again, Trouble};
 use super::{Registry, refused};
 
@@ -47,7 +47,7 @@ impl Registry {
         match reply.response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(refused(host, &mut reply).await.fault),
+            _ => Err(refused(host, Operation::Push, &mut reply).await.fault),
         }
     }
 
@@ -75,14 +75,28 @@ impl Registry {
         let media_type = HeaderValue::try_from(media_type);
         let media_type = media_type.map_err(|_| Fault::invalid("its manifest has no legal media type"))?;
         let url = host.url(&format!("{}/manifests/{reference}", self.scope.repository))?;
-        let (length, body) = (bytes.len() as u64, Body::from(bytes.to_vec()));
-        let sending = host.upload(url, &self.scope, Upload { media_type, length, body });
+        let mut attempt = 1;
+        loop {
+            let (length, body) = (bytes.len() as u64, Body::from(bytes.to_vec()));
+            let upload = Upload { media_type: media_type.clone(), length, body };
+            match self.put_manifest(host, url.clone(), upload).await {
+                Err(trouble) if trouble.again == Again::Broken && attempt < ATTEMPTS => {
+                    tokio::time::sleep(self.limits.retry_pause * attempt).await;
+                    attempt += 1;
+                }
+                done => return done.map(|()| digest).map_err(|trouble| trouble.fault),
+            }
+        }
+    }
+
+    async fn put_manifest(&self, host: &Host, url: Url, upload: Upload) -> Result<(), Trouble> {
         let limit = self.limits.stall_timeout * PATIENCE;
+        let sending = host.upload(url, &self.scope, upload);
         let sent = tokio::time::timeout(limit, sending).await.map_err(|_| words::stalled(&host.name, limit))?;
-        let mut reply = sent.map_err(|trouble| trouble.fault)?;
+        let mut reply = sent?;
         match reply.response.status() {
-            StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(digest),
-            _ => Err(not_taken(host, &mut reply).await.fault),
+            StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
+            _ => Err(not_taken(host, &mut reply).await),
         }
     }
 
@@ -139,7 +153,7 @@ async fn not_taken(host: &Host, reply: &mut Reply) -> Trouble {
     }
     // An upload's place is good for a while, and so is a token.
     let may_be_old = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND);
-    let trouble = refused(host, reply).await;
+    let trouble = refused(host, Operation::Push, reply).await;
     if may_be_old { Trouble::broken(trouble.fault) } else { trouble }
 }
 

@@ -63,11 +63,11 @@ pub async fn grant(host: &Host, challenge: &Challenge, scope: &Scope) -> Result<
         (Challenge::Basic, Some(Login { secret: Secret::Password { user, password }, .. })) => {
             Ok(Grant { pass: Pass::Basic { user, password }, until: None, origin })
         }
-        (Challenge::Basic, _) => Err(words::denied(&host.name, origin.as_deref(), "").into()),
+        (Challenge::Basic, _) => Err(words::denied(&host.name, scope.operation, origin.as_deref(), "").into()),
         (Challenge::Bearer { realm, service }, login) => {
             let realm = realm_of(host, realm)?;
             let request = ask(host, realm, (service.as_deref(), scope), login.as_ref());
-            let (token, lifetime) = token(host, request, origin.as_deref()).await?;
+            let (token, lifetime) = token(host, request, (scope.operation, origin.as_deref())).await?;
             let until = Instant::now().checked_add(Duration::from_secs(lifetime.saturating_sub(MARGIN)));
             Ok(Grant { pass: Pass::Bearer(token), until, origin })
         }
@@ -121,7 +121,11 @@ fn form(pairs: &[(&str, &str)]) -> String {
 }
 
 /// The token and for how many seconds it is good.
-async fn token(host: &Host, request: RequestBuilder, origin: Option<&str>) -> Result<(String, u64), Trouble> {
+async fn token(
+    host: &Host,
+    request: RequestBuilder,
+    about: (Operation, Option<&str>),
+) -> Result<(String, u64), Trouble> {
     let limit = host.limits.stall_timeout;
     let answered = tokio::time::timeout(limit, async {
         let mut response = request.send().await.map_err(|error| words::connection(&host.name, error))?;
@@ -129,7 +133,7 @@ async fn token(host: &Host, request: RequestBuilder, origin: Option<&str>) -> Re
         Ok::<_, Trouble>((response, body))
     });
     let (response, body) = answered.await.map_err(|_| words::stalled(&host.name, limit))??;
-    check(host, &response, &words::said(&body), origin)?;
+    check(host, &response, &words::said(&body), about)?;
     let nonsense = || words::unreachable(&host.name, "its token service answered nonsense instead of a token");
     let answer: Answer = serde_json::from_slice(&body).map_err(|_| nonsense())?;
     let token = answer.token.or(answer.access_token).filter(|token| is_printable(token)).ok_or_else(nonsense)?;
@@ -141,14 +145,21 @@ fn is_printable(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn check(host: &Host, response: &Response, said: &str, origin: Option<&str>) -> Result<(), Trouble> {
+fn check(
+    host: &Host,
+    response: &Response,
+    said: &str,
+    (operation, origin): (Operation, Option<&str>),
+) -> Result<(), Trouble> {
     let answered =
         |hint: &str| words::unreachable(&host.name, &format!("its token service answered {}{hint}", response.status()));
     match response.status() {
         status if status.is_success() => Ok(()),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(words::denied(&host.name, origin, said).into()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(words::denied(&host.name, operation, origin, said).into())
+        }
         // An identity token that is no longer good.
-        StatusCode::BAD_REQUEST if origin.is_some() => Err(words::denied(&host.name, origin, said).into()),
+        StatusCode::BAD_REQUEST if origin.is_some() => Err(words::denied(&host.name, operation, origin, said).into()),
         status if is_busy(status) => Err(Trouble::broken(answered("; try again later"))),
         _ => Err(answered("").into()),
     }

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use tapit_engine::ImageFault;
 
 use super::super::error::Fault;
+use super::host::Operation;
 use super::pace::TooSlow;
 use super::wire::RedirectError;
 
@@ -118,17 +119,20 @@ pub fn web_page(name: &str) -> Fault {
 }
 
 /// Without a login, or with the one from `origin`.
-pub fn denied(name: &str, origin: Option<&str>, said: &str) -> Fault {
+pub fn denied(name: &str, operation: Operation, origin: Option<&str>, said: &str) -> Fault {
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
-    let text = match origin {
-        Some(origin) => format!(
-            "the registry {name} refuses the login {origin}{said}, or the image is not there for it; set another: \
-             tapit set registry {name} username=USER password=-"
+    let set = format!("tapit set registry {name} username=USER password=-");
+    let text = match (operation, origin) {
+        (Operation::Pull, Some(origin)) => format!(
+            "the registry {name} refuses the login {origin}{said}, or the image is not there for it; set another: {set}"
         ),
-        None => format!(
-            "the registry {name} has no such image, or wants a login{said}: tapit set registry {name} username=USER \
-             password=-"
+        (Operation::Pull, None) => {
+            format!("the registry {name} has no such image, or wants a login{said}: {set}")
+        }
+        (Operation::Push, Some(origin)) => format!(
+            "the registry {name} refuses the login {origin}{said}, or it may not push there; set another: {set}"
         ),
+        (Operation::Push, None) => format!("the registry {name} wants a login to be pushed to{said}: {set}"),
     };
     Fault::new(ImageFault::Denied, text)
 }

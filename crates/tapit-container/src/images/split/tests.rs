@@ -60,7 +60,7 @@ fn a_file_that_was_changed_is_told() {
 }
 
 #[test]
-fn damage_anywhere_ends_in_an_error() {
+fn damage_anywhere_ends_in_an_error_or_does_no_harm() {
     let directory = tempfile::tempdir().expect("directory");
     let (split, tar) = written(directory.path());
     let whole = std::fs::read(&split).expect("split");
@@ -69,7 +69,10 @@ fn damage_anywhere_ends_in_an_error() {
         let at = nth * (whole.len() - 1) / 39;
         damaged[at] ^= 0x55;
         std::fs::write(&split, &damaged).expect("split");
-        assert!(assembled(directory.path(), &split, &tar).is_err(), "byte {at}");
+        // What a replaced file held between its stretches is not asked for.
+        if let Ok(again) = assembled(directory.path(), &split, &tar) {
+            assert!(again == tar, "byte {at}");
+        }
         std::fs::write(&split, &whole[..at]).expect("split");
         assert!(assembled(directory.path(), &split, &tar).is_err(), "cut at {at}");
     }

@@ -250,6 +250,7 @@ impl Bench {
             tree: Tree::new(Below::new(below.into(), names), attic),
             budget: BUDGET,
             done: Unpacked::default(),
+            again: None,
         };
         layer.tree.start()?;
         let digest = layer.read(Metered::new(bytes, BUDGET.bytes), recorder)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::place::{self, Placed};
 use super::sandbox;
-use super::source::{Ahead, Metered, Source, digest_of, over_budget};
+use super::source::{Ahead, Metered, Source, decompress, digest_of, over_budget};
 use super::tree::{Tree, names};
 use super::trouble::Trouble;
 use crate::images::helper::{Budget, Order, Unpacked};
@@ -21,7 +21,8 @@ pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
     let Order::Layer { blob, digest, diff_id, target, split, layers, below, empty, budget } = order else {
         return Err(Trouble::Host("the unpacking helper was given another order than one for a layer".to_owned()));
     };
-    let source = Source::open(blob)?;
+    // Twice, because each has a position of its own.
+    let (source, again) = (Source::open(blob)?, Source::open(blob)?);
     let root = File::open(target).map_err(|error| Trouble::host("open the layer's directory", error))?;
     // Appended to, because what is recorded and what is put in the attic go to it by turns.
     let split = OpenOptions::new().append(true).open(split);
@@ -37,7 +38,8 @@ pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
     }
     let plain = Ahead::start(source)?;
     let (recorder, attic) = Recorder::start(split).map_err(Trouble::recording)?;
-    let mut layer = Layer { tree: Tree::new(below, attic), budget: budget.clone(), done: Unpacked::default() };
+    let tree = Tree::new(below, attic);
+    let mut layer = Layer { tree, budget: budget.clone(), done: Unpacked::default(), again: Some(again) };
     layer.tree.start()?;
     let found = layer.read(Metered::new(plain, budget.bytes), recorder)?;
     if found != *diff_id {
@@ -51,7 +53,13 @@ pub struct Layer {
     pub tree: Tree,
     pub budget: Budget,
     pub done: Unpacked,
+    /// The layer once more, to look ahead in when it turns out to be large.
+    pub again: Option<Source>,
 }
+
+/// Making files is slow, reading through an archive is not: a layer that gets this far is looked through before more is
+/// made of it, so that one of a million files is refused in seconds. Nearly all real layers end before.
+const LARGE: Budget = Budget { bytes: 2 << 30, entries: 20_000 };
 
 /// A name that speaks of the lower layers.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +75,8 @@ impl Layer {
         let mut reader = Reader::recording(metered, recorder);
         while let Some(member) = reader.next()? {
             sandbox::still_wanted()?;
-            self.spend(&member)?;
+            spend(&mut self.done, &member, &self.budget)?;
+            self.look_ahead()?;
             self.tree.room = self.budget.bytes - self.done.bytes;
             self.tree.entries = self.budget.entries - self.done.entries;
             let placed = self.take(&member)?;
@@ -89,15 +98,18 @@ impl Layer {
         metered.digest()
     }
 
-    fn spend(&mut self, member: &Member) -> Result<(), Trouble> {
-        self.done.entries += 1;
-        if self.done.entries > self.budget.entries {
-            return Err(Trouble::bad(format!("it has more than {} entries", self.budget.entries)));
+    /// Refuses a large layer that would come to more than it may, once.
+    fn look_ahead(&mut self) -> Result<(), Trouble> {
+        if self.done.entries < LARGE.entries && self.done.bytes < LARGE.bytes {
+            return Ok(());
         }
-        // The size counts, holes included: what a hole costs when it is copied up or filled is the host's.
-        self.done.bytes = self.done.bytes.saturating_add(member.size);
-        if self.done.bytes > self.budget.bytes {
-            return Err(Trouble::bad(over_budget()));
+        let Some(again) = self.again.take() else { return Ok(()) };
+        let (_, plain) = decompress(again.stored()?)?;
+        let mut reader = Reader::new(plain.take(self.budget.bytes.saturating_add(1)));
+        let mut all = Unpacked::default();
+        while let Some(member) = reader.next()? {
+            sandbox::still_wanted()?;
+            spend(&mut all, &member, &self.budget)?;
         }
         Ok(())
     }
@@ -140,6 +152,20 @@ impl Layer {
         self.done.skipped_xattrs += place::dress(&mut self.tree, path, member)?.0;
         Ok(())
     }
+}
+
+/// Counts a member against the budget.
+fn spend(done: &mut Unpacked, member: &Member, budget: &Budget) -> Result<(), Trouble> {
+    done.entries += 1;
+    if done.entries > budget.entries {
+        return Err(Trouble::bad(format!("it has more than {} entries", budget.entries)));
+    }
+    // The size counts, holes included: what a hole costs when it is copied up or filled is the host's.
+    done.bytes = done.bytes.saturating_add(member.size);
+    if done.bytes > budget.bytes {
+        return Err(Trouble::bad(over_budget()));
+    }
+    Ok(())
 }
 
 fn below_root(path: &Path) -> &Path {

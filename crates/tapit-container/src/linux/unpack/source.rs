@@ -195,3 +195,73 @@ impl<R: Read> Read for Metered<R> {
 pub fn over_budget() -> &'static str {
     "it unpacks to more bytes than one image may take"
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Of many pieces, and not of one byte.
+    fn noise() -> Vec<u8> {
+        (0..(PIECE as u32 * 20 + 7)).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    }
+
+    fn source(stored: &[u8]) -> Source {
+        let mut file = tempfile::tempfile().expect("file");
+        file.write_all(b"before")
+            .and_then(|()| file.write_all(stored))
+            .and_then(|()| file.write_all(b"behind"))
+            .expect("stored");
+        Source { file, offset: 6, length: stored.len() as u64 }
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(plain).expect("packed");
+        gzip.finish().expect("packed")
+    }
+
+    #[test]
+    fn a_stream_is_read_ahead_as_it_is_however_it_is_packed() {
+        let plain = noise();
+        let zstd = zstd::stream::encode_all(&plain[..], 1).expect("packed");
+        // Several members of gzip are one stream.
+        let members = [gzip(&plain[..1000]), gzip(&plain[1000..])].concat();
+        for stored in [&plain, &gzip(&plain), &members, &zstd] {
+            let mut read = Vec::new();
+            Ahead::start(source(stored)).expect("started").read_to_end(&mut read).expect("read");
+            assert!(read == plain);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_middle_of_a_stream_is_told_after_what_came_before() {
+        let packed = gzip(&noise());
+        let mut damaged = packed.clone();
+        damaged[packed.len() / 2..][..1000].fill(0xff);
+        for stored in [&damaged[..], &packed[..packed.len() - 100]] {
+            let mut read = Vec::new();
+            let error = Ahead::start(source(stored)).expect("started").read_to_end(&mut read).expect_err("damaged");
+            assert!(matches!(Trouble::reading(error), Trouble::Bad(_)));
+            assert!(read.len() >= PIECE && noise().starts_with(&read));
+        }
+        assert!(matches!(Ahead::start(source(b"BZh9")), Err(Trouble::Bad(_))));
+    }
+
+    #[test]
+    fn the_thread_ends_when_nobody_reads_any_more() {
+        let stored = source(&noise());
+        let held = stored.file.try_clone().expect("shared");
+        let mut ahead = Ahead::start(stored).expect("started");
+        ahead.read_exact(&mut [0; 10]).expect("read");
+        let Ahead { pieces, spent, .. } = ahead;
+        drop(pieces);
+        // The thread holds the other end of this until it ends.
+        while spent.send(Vec::new()).is_ok() {
+            std::thread::yield_now();
+        }
+        let read = (&held).stream_position().expect("position");
+        assert!(read < noise().len() as u64, "{read}");
+    }
+}

@@ -7,6 +7,7 @@ mod doors;
 mod exec;
 mod images;
 mod logs;
+mod push;
 mod reading;
 mod script;
 mod uploads;
