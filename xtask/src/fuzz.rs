@@ -146,7 +146,8 @@ impl Outcome {
         let panic = lines.by_ref().find(|line| line.contains("panicked at")).and_then(|_| lines.next());
         let failure = || log.lines().find(|line| line.contains("ERROR") || line.starts_with("error")).map(str::trim);
         let said = panic.or_else(failure).unwrap_or("it ended without a word").to_owned();
-        let kept = log.rsplit_once("Test unit written to ").and_then(|(_, rest)| rest.lines().next()).map(str::to_owned);
+        let kept =
+            log.rsplit_once("Test unit written to ").and_then(|(_, rest)| rest.lines().next()).map(str::to_owned);
         Self::Found { said, kept }
     }
 }

@@ -9,7 +9,7 @@ use tapit_model::{Digest, ImageRef};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InUse {
     pub digests: BTreeSet<Digest>,
-    /// Whatever these names stand for now: they are being made ready, and nobody has the digest yet.
+    /// Whatever these names stand for: they are being made ready, and nobody has the digest yet.
     pub names: BTreeSet<ImageRef>,
 }
 

@@ -92,9 +92,9 @@ fn key(case: &Case) -> ProcessKey {
 }
 
 /// Imports the image of a case, and asks for an instance of it.
-async fn start(bed: &Bed, engine: &Embedded, case: &Case, layer: Vec<u8>) {
+async fn start(bed: &Bed, engine: &Embedded, case: &Case, layers: Vec<Vec<u8>>) {
     let reference = format!("hostile-{}:v1", case.name);
-    let image = image_with(&[image::layer(), layer], &case.run);
+    let image = image_with(&[vec![image::layer()], layers].concat(), &case.run);
     let archive = tempfile::NamedTempFile::new().expect("a file");
     fs::write(archive.path(), docker_save(&[(&image, &[reference.as_str()])])).expect("writable");
     engine.images().import(archive.path(), None).await.expect("imports");
@@ -151,10 +151,31 @@ fn a_hostile_image_ends_in_a_reason_or_a_correct_container_and_the_host_is_untou
             engine.adopt(Vec::new()).await.expect("adopts");
             for mut case in cases(victim.path().to_str().expect("a path")) {
                 let layer = std::mem::replace(&mut case.layer, Layer::new()).done();
-                start(bed, &engine, &case, layer).await;
+                start(bed, &engine, &case, vec![layer]).await;
                 check(bed, &engine, &case).await;
                 assert_eq!(look(victim.path()), before, "{}: the host was changed", case.name);
             }
+        })
+    });
+}
+
+#[test]
+fn an_image_of_as_many_layers_as_overlayfs_takes_is_imported_and_runs() {
+    run_own(|bed| {
+        Box::pin(async move {
+            let engine = bed.embedded();
+            engine.adopt(Vec::new()).await.expect("adopts");
+            // Each layer adds a file and replaces another; busybox is the five hundredth.
+            let layer = |nth: u32| {
+                let text = format!("{nth}\n");
+                Layer::new().file(&format!("d/{nth}"), b"").file("last", text.as_bytes()).done()
+            };
+            let layers: Vec<Vec<u8>> = (1..500).map(layer).collect();
+            let script = Some("cat /last; set -- /d/*; echo $#; exec sleep 1000");
+            let case = case("deep", Layer::new(), Outcome::Writes(&["499", "499"]));
+            let case = Case { script, ..case };
+            start(bed, &engine, &case, layers).await;
+            check(bed, &engine, &case).await;
         })
     });
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tapit_container::images::{Docker, ImageStore};
-use tapit_engine::{ImageFault, Images};
-use tapit_model::{RegistryLogin, RegistryName, RegistrySettings};
+use tapit_engine::{ImageFault, Images, TransferWatch};
+use tapit_model::{ImageRef, RegistryLogin, RegistryName, RegistrySettings};
 
-use crate::archives::{digest, gzip};
+use crate::archives::{digest, docker_save, gzip};
 use crate::fake_registry::{FakeRegistry, Reply, Request};
 use crate::pull::{layers, prepare, publish, reference};
 use crate::registry_faults::hasty;
-use crate::support::{Store, exe, run, store_with};
+use crate::support::{Store, exe, run, store_with, told};
 
 /// `ann` with the password `secret`.
 const ANN: &str = "Basic YW5uOnNlY3JldA==";
@@ -40,6 +40,16 @@ pub fn basic(registry: &FakeRegistry, expected: &'static str) {
 /// A registry with a token service, which gives tokens to those that `knows` knows. A token is its number and is good
 /// for so many requests.
 fn tokens(registry: &FakeRegistry, good_for: usize, knows: impl Fn(&Request) -> bool + Send + Sync + 'static) {
+    tokens_before(registry, good_for, knows, |_| None);
+}
+
+/// The same, with an answer to those that have a token.
+fn tokens_before(
+    registry: &FakeRegistry,
+    good_for: usize,
+    knows: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+) {
     let asks = format!(r#"Bearer realm="http://{}/token",service="the registry""#, registry.host());
     let (given, used) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     registry.script(move |request| {
@@ -53,7 +63,7 @@ fn tokens(registry: &FakeRegistry, good_for: usize, knows: impl Fn(&Request) -> 
         }
         let valid = format!("Bearer t{}", given.load(Ordering::SeqCst));
         if request.header("authorization") == valid && used.fetch_add(1, Ordering::SeqCst) < good_for {
-            return None;
+            return answer(request);
         }
         challenge(asks.clone())
     });
@@ -111,6 +121,32 @@ fn a_token_that_is_over_is_renewed_in_the_middle_of_a_pull() {
         prepare(&store, &reference(&registry, ":v1")).await.expect("prepared");
         let renewed = registry.asked("/token");
         assert!((2..=6).contains(&renewed), "{renewed}");
+    });
+}
+
+#[test]
+fn a_token_that_is_over_is_renewed_in_the_middle_of_a_push() {
+    run(async {
+        let (store, registry) = (store_with(hasty()), FakeRegistry::start());
+        let archive = docker_save(&[(&layers(), &["app:v1"])]);
+        store.import(&archive, None).await.expect("imported");
+        let taken = |request: &Request| match request.method.as_str() {
+            "POST" => Some(Reply::Full(202, vec![("Location", "/v2/app/upload?x=1".to_owned())], Vec::new())),
+            "PUT" => Some(Reply::Status(201)),
+            _ => None,
+        };
+        // Too few for a blob and what comes before it, so that what is sent is refused now and then.
+        tokens_before(&registry, 2, |request| request.header("authorization") == ANN, taken);
+        let name = ImageRef::parse("app:v1").expect("reference");
+        let push = async || store.images.push(&name, &reference(&registry, ":v1"), &TransferWatch::default()).await;
+        let denied = push().await.expect_err("no login");
+        assert!(told(&denied).contains("wants a login to be pushed to"), "{}", told(&denied));
+        set(&store, &registry, ("ann", "secret")).await;
+        push().await.expect("pushed");
+        let scope = "scope=repository%3Aapp%3Apull%2Cpush";
+        assert!(registry.requests("/token").iter().all(|request| request.path.contains(scope)));
+        let sent: Vec<_> = registry.requests("/v2/app/upload?x=1&digest=sha256%3A");
+        assert!(sent.len() > 6 && sent.iter().all(|request| !request.body.is_empty()), "{}", sent.len());
     });
 }
 

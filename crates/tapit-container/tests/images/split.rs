@@ -108,7 +108,8 @@ fn bytes_behind_the_end_of_an_archive_are_written_again() {
     let layer = |tail: &[u8]| [Layer::new().file("f", b"1").done(), tail.to_vec()].concat();
     let whole = Layer::new().file("f", b"1").done();
     let without_end = whole[..1024].to_vec();
-    check(&[layer(b""), layer(&[0; 10_000]), layer(b"and the rest"), without_end]);
+    let without_padding = whole[..513].to_vec();
+    check(&[layer(b""), layer(&[0; 10_000]), layer(b"and the rest"), without_end, without_padding]);
 }
 
 /// A directory with what is hard to pack.

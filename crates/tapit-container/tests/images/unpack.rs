@@ -203,20 +203,6 @@ fn a_layer_of_other_content_than_the_configuration_says_is_refused() {
 }
 
 #[test]
-fn as_many_layers_as_overlayfs_takes_are_stacked() {
-    run(async {
-        let store = store();
-        let layers: Vec<_> = (0..500).map(|number| Layer::new().file(&format!("d/{number}"), b"").done()).collect();
-        let archive = docker_save(&[(&image(&layers), &["deep:v1"])]);
-        let views = store.import(&archive, None).await.expect("imported");
-        assert_eq!(views[0].layers, 500);
-        let config = store.config(&views[0].digest).await;
-        assert_eq!(config.layers.len(), 500);
-        assert_eq!(digest(&image(&layers).config), views[0].digest);
-    });
-}
-
-#[test]
 fn the_helper_ends_when_nobody_waits_for_it() {
     let dir = tempfile::tempdir().expect("directory");
     let path = |name: &str| dir.path().join(name);

@@ -122,7 +122,7 @@ async fn name(session: &Session<'_, '_>, wanted: &ImageName, context: &Path) -> 
             let text = format!("{}; or name the image: ref=NAME:TAG", refusal.message);
             Stop::Refused(Refusal::usage(text))
         }
-        other => other,
+        stop @ (Stop::Refused(_) | Stop::Ended(_) | Stop::Write(_)) => stop,
     })?;
     let view: Result<AppView, ClientError> = session.client.get(&format!("/v1/apps/{app}")).await;
     let view = match view {

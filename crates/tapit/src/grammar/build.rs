@@ -13,7 +13,7 @@ const TAG: Word = Word {
     synonyms: &["tag"],
     form: Form::Keyed,
     shown: "[docker_tag=TAG]",
-    help: "the image's tag; without it the commit of a clean git work tree, else the time",
+    help: "the image's tag; else the commit of a clean git work tree, else the time",
     names: NameKind::Nothing,
 };
 
@@ -22,7 +22,7 @@ const DOCKERFILE: Word = Word {
     synonyms: &[],
     form: Form::Keyed,
     shown: "[dockerfile=PATH]",
-    help: "what to build by; without it CONTEXT/Dockerfile, else CONTEXT/Containerfile",
+    help: "what to build by; else CONTEXT/Dockerfile, else CONTEXT/Containerfile",
     names: NameKind::Files,
 };
 
@@ -31,7 +31,7 @@ const CONTEXT: Word = Word {
     synonyms: &[],
     form: Form::Bare,
     shown: "[CONTEXT]",
-    help: "the directory whose files may be copied into the image; this one when left out",
+    help: "the directory to build from; this one when left out",
     names: NameKind::Files,
 };
 
@@ -49,7 +49,7 @@ const BUILDER: Word = Word {
     synonyms: &[],
     form: Form::Keyed,
     shown: "[builder=PROGRAM]",
-    help: "buildah, docker, podman or buildctl; without it the first of them that works",
+    help: "buildah, docker, podman or buildctl; else the first that works",
     names: NameKind::Builders,
 };
 
@@ -76,7 +76,7 @@ const PLATFORM: Word = Word {
     synonyms: &[],
     form: Form::Keyed,
     shown: "[platform=OS/ARCH]",
-    help: "what to build for, where the server is another machine; this one when left out",
+    help: "what to build for, if the server is another kind of machine",
     names: NameKind::Nothing,
 };
 

@@ -118,7 +118,7 @@ pub fn usage(row: &Row) -> String {
 }
 
 fn command(row: &'static Row) -> String {
-    let mut text = format!("{}\n\nusage: {}\n\n", row.summary, usage(row));
+    let mut text = format!("{}\n\nusage: {}\n\n", row.summary, wrap(&usage(row), "usage: ".len()));
     if !row.about.is_empty() {
         text += &wrap(row.about, 0);
         text += "\n\n";

@@ -39,7 +39,7 @@ pub static ROWS: &[Row] = &[
             keyed(
                 "plain_http",
                 "[plain_http=true]",
-                "speak to it in plain HTTP; registries on the server's own loopback need no permission",
+                "allow plain HTTP; a registry on the server's own loopback needs no leave",
             ),
         ],
         keys: Keys::Nothing,

@@ -50,12 +50,13 @@ pub fn unreachable(name: &str, why: &str) -> Fault {
 pub fn connection(name: &str, error: reqwest::Error) -> Trouble {
     // Addresses of blobs elsewhere hold signatures, which are nobody's to read.
     let error = error.without_url();
-    let why = tapit_model::describe(&error);
+    let why = plain(&tapit_model::describe(&error)).to_owned();
     let never = |why: &str| Trouble::from(unreachable(name, why));
     if let Some(refused) = find::<RedirectError>(&error) {
         return never(&format!("{refused}; is it a registry?"));
     }
-    if why.contains("InvalidContentType") {
+    // What answers in plain text, and what hangs up on a handshake.
+    if why.contains("InvalidContentType") || why.contains("tls handshake eof") {
         return never(&format!(
             "it does not speak TLS; if its network can be trusted: tapit set registry {name} plain_http=true"
         ));
@@ -69,6 +70,15 @@ pub fn connection(name: &str, error: reqwest::Error) -> Trouble {
         Again::Broken | Again::Never => "",
     };
     Trouble { fault: unreachable(name, &format!("{why}{hint}")), again }
+}
+
+/// Without what the HTTP client says about itself.
+fn plain(mut text: &str) -> &str {
+    const OWN: [&str; 3] = ["error sending request: ", "client error (Connect): ", "client error (SendRequest): "];
+    while let Some(rest) = OWN.iter().find_map(|own| text.strip_prefix(own)) {
+        text = rest;
+    }
+    text
 }
 
 fn find<T: std::error::Error + Copy + 'static>(error: &dyn std::error::Error) -> Option<T> {
@@ -163,6 +173,13 @@ pub fn said(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_http_client_is_not_heard_about() {
+        let text = "error sending request: client error (Connect): dns error: no such host";
+        assert_eq!(plain(text), "dns error: no such host");
+        assert_eq!(plain("error decoding response body"), "error decoding response body");
+    }
 
     #[test]
     fn what_a_registry_says_is_short_and_printable() {

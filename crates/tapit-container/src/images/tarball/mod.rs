@@ -95,8 +95,13 @@ impl<R: Read, W: Write> Reader<R, W> {
 
     /// Skips what is left of the present member and reads the next header. `None` at the end of the archive.
     pub fn next(&mut self) -> Result<Option<Member>, TarError> {
-        self.skip(self.unread + self.padding)?;
+        self.skip(self.unread)?;
+        let (padding, mut block) = (usize::try_from(self.padding).unwrap_or(0), [0; BLOCK as usize]);
         (self.unread, self.padding) = (0, 0);
+        // Some writers, umoci among them, leave out the padding of the last member together with the end of the archive.
+        if self.fill(&mut block[..padding])? < padding {
+            return Ok(None);
+        }
         let mut extended = Extended::default();
         for _ in 0..=MAX_EXTENSIONS_PER_MEMBER {
             let Some(header) = self.header()? else {

@@ -66,7 +66,8 @@ fn what_is_not_a_tar_or_cut_short_is_told_apart() {
     assert_eq!(text(&[7; 4096]), "this is not a tar archive");
     let bytes = archive(|builder| file(builder, "a", &[1; 5000]));
     assert_eq!(text(&bytes[..3000]), "the archive ends early; it was cut short");
-    assert_eq!(text(&bytes[..5000 + 512]), "the archive ends early; it was cut short");
+    assert_eq!(text(&bytes[..4999 + 512]), "the archive ends early; it was cut short");
+    assert_eq!(members(&bytes[..5000 + 512]).expect("whole but for its padding")[0].1, [1; 5000]);
 }
 
 #[test]

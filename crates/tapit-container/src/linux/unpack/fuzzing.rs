@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -22,11 +23,11 @@ use nix::unistd::{chdir, chroot, dup2, pipe};
 use super::below::Below;
 use super::index;
 use super::layer::Layer;
-use super::source::{Compression, Metered, decompress, digest_of};
+use super::source::{Ahead, Compression, Metered, Source, decompress, digest_of};
 use super::tree::Tree;
 use super::trouble::Trouble;
 use crate::images::fuzzing::mended;
-use crate::images::helper::{Budget, Indexed, Unpacked};
+use crate::images::helper::{Budget, Indexed, Span, Unpacked};
 use crate::images::split::{self, Recorder};
 use crate::images::tarball::Reader;
 use crate::linux::beneath;
@@ -62,7 +63,9 @@ pub fn compressed(bytes: &[u8]) {
         assert!(compression != Compression::None || all == bytes, "what is not packed comes out changed");
         Ok(all)
     };
-    match plain(BUDGET.bytes) {
+    let first = plain(BUDGET.bytes);
+    assert_eq!(ahead(bytes).ok(), first.as_ref().ok().cloned(), "a thread of its own makes a difference");
+    match first {
         Ok(all) => {
             let exact = all.len() as u64;
             assert_eq!(plain(exact).ok().as_ref(), Some(&all), "it depends on the budget");
@@ -76,6 +79,16 @@ pub fn compressed(bytes: &[u8]) {
         }
         Err(trouble) => blamed(&trouble),
     }
+}
+
+/// The same by way of a file and of a thread, as the helper reads a layer.
+fn ahead(bytes: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let file = tempfile::NamedTempFile::new().and_then(|file| fs::write(file.path(), bytes).map(|()| file));
+    let file = file.unwrap_or_else(|error| panic!("no place for a stream: {error}"));
+    let source = Source::open(&Span { file: file.path().to_owned(), offset: 0, length: None })?;
+    let mut all = Vec::new();
+    let read = Metered::new(Ahead::start(source)?, BUDGET.bytes).read_to_end(&mut all);
+    read.map(|_| all).map_err(Trouble::reading)
 }
 
 /// The list of an archive's members.
@@ -175,6 +188,8 @@ fn keep_panics() {
 /// What the thread works with.
 struct Bench {
     below: File,
+    /// In its root.
+    names: Vec<Vec<u8>>,
     /// Everything in the lower layer, open, as it was at the start.
     held: Vec<(PathBuf, File, Likeness)>,
 }
@@ -200,11 +215,13 @@ impl Bench {
             fs::create_dir(&root)?;
             memory(&root)?;
             let held = lower_layer(&below)?;
+            let names = fs::read_dir(&below)?.map(|entry| Ok(entry?.file_name().into_vec()));
+            let names = names.collect::<std::io::Result<_>>()?;
             let below = File::open(&below)?;
             chroot(&root)?;
             chdir("/")?;
             nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-            Ok(Self { below, held })
+            Ok(Self { below, names, held })
         };
         let bench = made().unwrap_or_else(|error| panic!("make a root of its own: {error}"));
         let strangers = fs::read_dir("/").map_or(1, Iterator::count);
@@ -240,14 +257,12 @@ impl Bench {
 
     fn unpacked(&self, bytes: &[u8]) -> Result<Unpacked, Trouble> {
         let below = self.below.try_clone().map_err(|error| Trouble::host("keep the lower layer", error))?;
-        let names = self.held.iter().filter_map(|(path, ..)| path.to_str().map(str::as_bytes));
-        let names = names.filter(|name| !name.is_empty() && !name.contains(&b'/')).map(<[u8]>::to_vec).collect();
         let split = memfd_create(c"split", MemFdCreateFlag::MFD_CLOEXEC).map(File::from);
         let split = split.map_err(|error| Trouble::host("make a file in memory", error))?;
         let copy = split.try_clone().map_err(Trouble::recording)?;
         let (recorder, attic) = Recorder::start(copy).map_err(Trouble::recording)?;
         let mut layer = Layer {
-            tree: Tree::new(Below::new(below.into(), names), attic),
+            tree: Tree::new(Below::new(below.into(), self.names.clone()), attic),
             budget: BUDGET,
             done: Unpacked::default(),
             again: None,

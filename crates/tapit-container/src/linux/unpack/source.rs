@@ -33,8 +33,12 @@ impl Source {
 
     /// The stored bytes, from their start.
     pub fn stored(&self) -> Result<Take<&File>, Trouble> {
+        self.rewound().map_err(|error| Trouble::host("seek in the archive", error))
+    }
+
+    fn rewound(&self) -> io::Result<Take<&File>> {
         let mut file = &self.file;
-        file.seek(SeekFrom::Start(self.offset)).map_err(|error| Trouble::host("seek in the archive", error))?;
+        file.seek(SeekFrom::Start(self.offset))?;
         Ok(file.take(self.length))
     }
 }
@@ -57,7 +61,6 @@ impl Ahead {
     /// Starts on the stored bytes of a source, which nobody else may read from then on: they would share its position.
     pub fn start(source: Source) -> Result<Self, Trouble> {
         let compression = sniff(BufReader::new(source.stored()?).fill_buf().map_err(Trouble::reading)?)?;
-        drop(source.stored()?);
         let (full, pieces) = mpsc::sync_channel(AHEAD);
         let (spent, empty) = mpsc::channel();
         let work = move || {
@@ -79,8 +82,7 @@ fn pump(
     full: &SyncSender<io::Result<Vec<u8>>>,
     empty: &Receiver<Vec<u8>>,
 ) -> io::Result<()> {
-    let stored = (&source.file).take(source.length);
-    let mut plain = decoder(compression, BufReader::with_capacity(BUFFER, stored))?;
+    let mut plain = decoder(compression, BufReader::with_capacity(BUFFER, source.rewound()?))?;
     loop {
         let mut piece = empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
         piece.clear();

@@ -5,7 +5,7 @@
 //! symlink there (`bin -> usr/bin`) is followed, so that the layer does not hide it. Paths handed out hold no symlink,
 //! and nobody else writes here, so plain calls on them do what they say.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -61,7 +61,7 @@ struct Step {
 
 pub struct Tree {
     below: Below,
-    opaque: HashSet<PathBuf>,
+    opaque: BTreeSet<PathBuf>,
     /// Set last, because every entry made in a directory changes its time.
     directory_times: BTreeMap<PathBuf, Time>,
     /// What files hold that are replaced goes here.
@@ -77,7 +77,7 @@ pub struct Tree {
 impl Tree {
     pub fn new(below: Below, attic: Attic) -> Self {
         let directory_times = BTreeMap::new();
-        Self { below, opaque: HashSet::new(), directory_times, attic, unrecorded: HashSet::new(), room: 0, entries: 0 }
+        Self { below, opaque: BTreeSet::new(), directory_times, attic, unrecorded: HashSet::new(), room: 0, entries: 0 }
     }
 
     /// Gives the root the owner and mode that it has below; the archive may say otherwise later.
@@ -201,10 +201,25 @@ impl Tree {
         // Which needs no more descriptors than a process has, however deep the directory is.
         crate::linux::tree::remove(path).map_err(|error| Trouble::host("replace", tapit_model::describe(&error)))?;
         if is_dir {
-            self.opaque.retain(|other| !other.starts_with(path));
-            self.directory_times.retain(|other, _| !other.starts_with(path));
+            self.forget(path);
         }
         Ok(())
+    }
+
+    /// Forgets what was noted of a directory and of all in it. Paths below one follow it at once: to look at all of them
+    /// would take hours for an archive that replaces as many directories as it has.
+    fn forget(&mut self, path: &Path) {
+        let path = path.to_owned();
+        let below = |other: &&PathBuf| other.starts_with(&path);
+        let opaque: Vec<PathBuf> = self.opaque.range::<PathBuf, _>(&path..).take_while(below).cloned().collect();
+        for other in &opaque {
+            self.opaque.remove(other);
+        }
+        let times = self.directory_times.range::<PathBuf, _>(&path..).map(|(other, _)| other);
+        let times: Vec<PathBuf> = times.take_while(below).cloned().collect();
+        for other in &times {
+            self.directory_times.remove(other);
+        }
     }
 
     /// Before something is removed: the layer could not be written again without the content that it was packed with.
