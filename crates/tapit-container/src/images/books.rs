@@ -68,10 +68,12 @@ impl Books {
             held
         });
         let mut uses = Uses::read(layout);
-        // Of what was held before uses were written down, the names know where it came from.
-        let origin = |digest: &Digest| names.values().find(|named| named.digest == *digest).map(|named| named.source);
-        let origins = images.keys().map(|digest| (digest, origin(digest).unwrap_or(Source::Pull)));
-        uses.complete(origins, super::now());
+        // Of what was used since that was last written down, the names know where it came from and when.
+        let origin = |digest: &Digest| {
+            let named = names.values().find(|named| named.digest == *digest);
+            named.map_or_else(|| (Source::Pull, super::now()), |named| (named.source, named.created))
+        };
+        uses.complete(images.keys().map(|digest| (digest, origin(digest))));
         Ok(Self { layout: layout.clone(), pages: Mutex::new(Pages { names, images, uses, unwritten: false }) })
     }
 

@@ -81,8 +81,8 @@ impl Uses {
     }
 
     /// Enters images that nothing is known of, as the oldest of all.
-    pub fn complete<'a>(&mut self, images: impl IntoIterator<Item = (&'a Digest, ImageOrigin)>, at: Timestamp) {
-        for (digest, origin) in images {
+    pub fn complete<'a>(&mut self, images: impl IntoIterator<Item = (&'a Digest, (ImageOrigin, Timestamp))>) {
+        for (digest, (origin, at)) in images {
             self.all.entry(digest.clone()).or_insert(Use { turn: 0, at, origin });
         }
     }
@@ -106,7 +106,8 @@ mod tests {
         uses.came(&digest("b"), ImageOrigin::Build, Timestamp(1));
         uses.write(&layout).expect("written");
         let mut uses = Uses::read(&layout);
-        uses.complete([(&digest("a"), ImageOrigin::Import), (&digest("c"), ImageOrigin::Import)], Timestamp(0));
+        let came = (ImageOrigin::Import, Timestamp(0));
+        uses.complete([(&digest("a"), came), (&digest("c"), came)]);
         assert_eq!(turns(&uses), [Some(1), Some(2), Some(0)]);
         uses.touch([&digest("a"), &digest("d")], Timestamp(2));
         assert_eq!(turns(&uses), [Some(3), Some(2), Some(0)]);

@@ -9,7 +9,7 @@ use tapit_container::images::{Docker, ImageStore};
 use tapit_engine::{ImageFault, Images, TransferWatch};
 use tapit_model::{ImageRef, RegistryLogin, RegistryName, RegistrySettings};
 
-use crate::archives::{digest, docker_save, gzip};
+use crate::archives::{Layer, digest, docker_save, gzip, image};
 use crate::fake_registry::{FakeRegistry, Reply, Request};
 use crate::pull::{layers, prepare, publish, reference};
 use crate::registry_faults::hasty;
@@ -128,7 +128,8 @@ fn a_token_that_is_over_is_renewed_in_the_middle_of_a_pull() {
 fn a_token_that_is_over_is_renewed_in_the_middle_of_a_push() {
     run(async {
         let (store, registry) = (store_with(hasty()), FakeRegistry::start());
-        let archive = docker_save(&[(&layers(), &["app:v1"])]);
+        let one = image(&[Layer::new().file("a", b"1").done()]);
+        let archive = docker_save(&[(&one, &["app:v1"])]);
         store.import(&archive, None).await.expect("imported");
         let taken = |request: &Request| match request.method.as_str() {
             "POST" => Some(Reply::Full(202, vec![("Location", "/v2/app/upload?x=1".to_owned())], Vec::new())),
@@ -145,8 +146,9 @@ fn a_token_that_is_over_is_renewed_in_the_middle_of_a_push() {
         push().await.expect("pushed");
         let scope = "scope=repository%3Aapp%3Apull%2Cpush";
         assert!(registry.requests("/token").iter().all(|request| request.path.contains(scope)));
-        let sent: Vec<_> = registry.requests("/v2/app/upload?x=1&digest=sha256%3A");
-        assert!(sent.len() > 6 && sent.iter().all(|request| !request.body.is_empty()), "{}", sent.len());
+        let sent = registry.requests("/v2/app/upload?x=1&digest=sha256%3A");
+        assert!(sent.len() == 4 && sent.iter().all(|request| !request.body.is_empty()), "both blobs twice: {sent:?}");
+        assert_eq!(registry.requests("/v2/app/manifests/v1").len(), 2);
     });
 }
 
