@@ -81,7 +81,7 @@ fn a_layer_of_every_kind_of_member_is_written_again() {
 
 #[test]
 fn what_a_later_member_replaces_is_not_lost() {
-    let big: Vec<u8> = (0..3_000_000u32).map(|number| (number * 31 >> 3) as u8).collect();
+    let big: Vec<u8> = (0..3_000_000u32).map(|number| ((number * 31) >> 3) as u8).collect();
     let layer = Layer::new()
         .file("a", b"first")
         .file("a", b"second")

@@ -175,8 +175,15 @@ fn an_instance_of_a_superseded_version_keeps_its_image_for_as_long_as_it_lives()
     });
     // Nothing that is wanted knows of it any more.
     server.tapit("set process name=default image=web:v2 command=").ok();
+    let of = |shown: &Value, generation: u64| {
+        let all = shown["instances"].as_array().cloned().unwrap_or_default();
+        all.iter().any(|one| one["generation"] == generation && one["state"] != "stopped")
+    };
+    until(30, "the third version is tried", || holds(of(&server.show("default"), 3), server.show("default")));
     server.tapit("prune images").ok();
     let held = names(&server);
+    let shown = server.show("default");
+    assert!(of(&shown, 2), "it takes its time to go: {shown}");
     assert!(held.contains(&"worker:v1".to_owned()), "an instance of it lives: {held:?}");
     assert!(held.contains(&"web:v1".to_owned()) && held.contains(&"web:v2".to_owned()), "{held:?}");
     until(60, "the instance has ended and its image is unused", || {

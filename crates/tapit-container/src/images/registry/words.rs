@@ -109,7 +109,7 @@ pub fn busy(name: &str, status: StatusCode, rest: Option<Duration>) -> Fault {
     };
     let text = if status == StatusCode::TOO_MANY_REQUESTS {
         format!(
-            "it takes no more requests for now (429 Too Many Requests); try {when}, or log in for a higher limit: \
+            "it takes no more requests at present (429 Too Many Requests); try {when}, or log in for a higher limit: \
              tapit set registry {name} username=USER password=-"
         )
     } else {

@@ -10,8 +10,8 @@ use crate::images::tarball::Extent;
 fn written(directory: &Path) -> (std::path::PathBuf, Vec<u8>) {
     let path = directory.join("split");
     let (mut recorder, mut attic) = Recorder::start(File::create(&path).expect("file")).expect("started");
-    let replaced: Vec<u8> = (0..3_000_000u32).map(|number| (number * 31 >> 3) as u8).collect();
-    let live: Vec<u8> = (0..700_000u32).map(|number| (number * 17 >> 5) as u8).collect();
+    let replaced: Vec<u8> = (0..3_000_000u32).map(|number| ((number * 31) >> 3) as u8).collect();
+    let live: Vec<u8> = (0..700_000u32).map(|number| ((number * 17) >> 5) as u8).collect();
     std::fs::write(directory.join("live"), &live).expect("live");
     let header = vec![7; 300_000];
     recorder.write_all(&header).expect("raw");

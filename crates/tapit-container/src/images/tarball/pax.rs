@@ -64,8 +64,8 @@ impl Sparse {
             b"size" | b"realsize" => self.size = Some(number(key, value)?),
             // The map says it as well.
             b"numblocks" => self.mapped = true,
-            b"offset" if self.map.len() % 2 == 0 => self.map.push(number(key, value)?),
-            b"numbytes" if self.map.len() % 2 == 1 => self.map.push(number(key, value)?),
+            b"offset" if self.map.len().is_multiple_of(2) => self.map.push(number(key, value)?),
+            b"numbytes" if !self.map.len().is_multiple_of(2) => self.map.push(number(key, value)?),
             b"map" => {
                 self.mapped = true;
                 let numbers = value.split(|byte| *byte == b',').filter(|text| !text.is_empty());
