@@ -8,6 +8,7 @@ mod debian_registry;
 mod fake_registry;
 mod found;
 mod hostile;
+mod hostile_archives;
 mod import;
 mod keep;
 mod pull;
