@@ -15,7 +15,7 @@ use crate::keep::using;
 use crate::support::{Store, run, store, told};
 
 /// Longer than any hostile image takes; reached only when a bound is missing.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A directory on the host that hostile images aim at.
 pub struct Canary {

@@ -59,7 +59,7 @@ pub struct Layer {
 
 /// Making files is slow, reading through an archive is not: a layer that gets this far is looked through before more is
 /// made of it, so that one of a million files is refused in seconds. Nearly all real layers end before.
-const LARGE: Budget = Budget { bytes: 2 << 30, entries: 20_000 };
+const LARGE: Budget = Budget { bytes: 2 << 30, entries: 10_000 };
 
 /// A name that speaks of the lower layers.
 #[derive(Debug, PartialEq, Eq)]
