@@ -321,10 +321,10 @@ fn a_disk_that_is_full_is_the_reason_and_nothing_is_left_on_it() {
         let error = pull(&store.images, &name).await.expect_err("it does not fit");
         assert!(matches!(error, EngineError::Image { fault: ImageFault::Host, .. }), "{error:?}");
         refused(error, "pull");
-        assert_eq!(files(), [PathBuf::new(); 0], "nothing is left of the pull");
+        assert_eq!(files(), Vec::<PathBuf>::new(), "nothing is left of the pull");
         let archive = docker_save(&[(&large, &["large:v1"])]);
         refused(store.import(&archive, None).await.expect_err("it does not fit"), "import");
-        assert_eq!(files(), [PathBuf::new(); 0], "nothing is left of the import");
+        assert_eq!(files(), Vec::<PathBuf>::new(), "nothing is left of the import");
 
         let digest = pull(&store.images, &reference(&registry, ":fits")).await.expect("this one does");
         store.images.load(&digest).await.expect("and it works");

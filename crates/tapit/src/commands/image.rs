@@ -11,7 +11,7 @@ use super::session::Session;
 use super::{Stop, confirm, transfer};
 use crate::client::{Upload, query};
 use crate::invocation::ArchiveSource;
-use crate::output::{bytes, image_page, images_table};
+use crate::output::{bytes, image_page, images_table, layers};
 
 fn by_ref(name: &ImageRef) -> (&'static str, String) {
     ("ref", name.to_string())
@@ -68,7 +68,7 @@ pub async fn pull(session: &mut Session<'_, '_>, name: &ImageRef) -> Result<(), 
         return Ok(());
     }
     let image = transfer::follow(session, &format!("/v1/images/pull{}", query(&[by_ref(name)]))).await?;
-    session.screen.say(&format!("pulled {}: {} in {} layers", image.name, bytes(image.size), image.layers));
+    session.screen.say(&format!("pulled {}: {} in {}", image.name, bytes(image.size), layers(image.layers)));
     session.show(&image, |image, colour| images_table(std::slice::from_ref(image), colour))
 }
 

@@ -27,6 +27,10 @@ pub fn time(text: &str) -> String {
     }
 }
 
+pub fn layers(count: u32) -> String {
+    if count == 1 { "1 layer".to_owned() } else { format!("{count} layers") }
+}
+
 /// Bytes for people: three digits and a unit.
 pub fn bytes(count: u64) -> String {
     let mut value = count as f64;

@@ -2,7 +2,7 @@
 
 use tapit_model::ImageView;
 
-use super::format::{age, bytes, command, or_dash, short_digest, time};
+use super::format::{age, bytes, command, layers, or_dash, short_digest, time};
 use super::table::{Block, Cell, Table};
 
 pub fn images_table(images: &[ImageView], colour: bool) -> String {
@@ -27,7 +27,7 @@ pub fn image_page(image: &ImageView, colour: bool) -> String {
     let mut block = Block::default();
     block.line("name", &image.name);
     block.line("digest", &image.digest);
-    block.line("size", format!("{} in {} layers", bytes(image.size), image.layers));
+    block.line("size", format!("{} in {}", bytes(image.size), layers(image.layers)));
     block.line("shared", shared);
     block.line("source", or_dash(Some(&image.source)));
     block.line("created_at", time(&image.created_at));

@@ -19,7 +19,7 @@ mod transfer;
 pub use apps::{app_page, apps_table};
 pub use doctor::doctor_page;
 pub use events::{event_lines, events_table};
-pub use format::{bytes, clean, command as command_line};
+pub use format::{bytes, clean, command as command_line, layers};
 pub use images::{image_page, images_table};
 pub use logs::LogLines;
 pub use processes::{process_page, processes_table};

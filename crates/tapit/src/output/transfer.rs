@@ -8,7 +8,7 @@ use super::format::bytes;
 const MAX_BAR: usize = 30;
 const MIN_BAR: usize = 8;
 /// Layer, state and figures beside the bar.
-const BESIDE: usize = 46;
+const BESIDE: usize = 52;
 
 /// What is new, for a log: a line for each layer that is there now and was not before. Layers that were here from the
 /// beginning share a line.
@@ -124,7 +124,7 @@ mod tests {
 000000000000  there already
 000000000001  done           2.0 MB
 000000000002  unpacking      5.0 MB
-000000000003  fetching       [===============               ]  15.0 MB of 30.0 MB
+000000000003  fetching       [==============              ]  15.0 MB of 30.0 MB
 000000000004  waiting
 000000000005  pushing        500 B";
         assert_eq!(transfer_bars(&now, WIDE).join("\n"), expected);

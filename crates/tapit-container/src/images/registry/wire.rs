@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 
 use super::super::Limits;
 use super::super::error::Fault;
@@ -62,10 +62,16 @@ impl Wire {
             if is_loopback(host) { builder.no_proxy() } else { builder }
         };
         let failed = |error: reqwest::Error| Fault::host("set up the registry client", &error);
-        let follow = builder().read_timeout(limits.stall_timeout).redirect(Policy::custom(decide));
-        let still = builder().redirect(Policy::none());
-        Ok(Self { follow: follow.build().map_err(failed)?, still: still.build().map_err(failed)? })
+        let follow = || builder().read_timeout(limits.stall_timeout).redirect(Policy::custom(decide));
+        let still = || builder().redirect(Policy::none());
+        Ok(Self { follow: build(follow).map_err(failed)?, still: build(still).map_err(failed)? })
     }
+}
+
+/// A host without any certificates of authorities can still speak with registries that need none; where one is needed, it
+/// is not trusted, and the words for that say what to install.
+fn build(builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Client> {
+    builder().build().or_else(|_| builder().tls_certs_only([]).build())
 }
 
 /// The client itself takes the login off a request that goes to another host, port or scheme.

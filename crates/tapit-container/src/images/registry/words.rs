@@ -62,7 +62,10 @@ pub fn connection(name: &str, error: reqwest::Error) -> Trouble {
         ));
     }
     if why.contains("certificate") {
-        return never(&format!("{why}; add its authority to the certificates of this host"));
+        return never(&format!(
+            "{why}; add its authority to the certificates of this host, or install them if it \
+             has none (apt-get install ca-certificates)"
+        ));
     }
     let again = if error.is_connect() { Again::Down } else { Again::Broken };
     let hint = match again {

@@ -69,7 +69,8 @@ pub fn still_wanted() -> Result<(), Trouble> {
     let stdin = std::io::stdin();
     let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
     match poll(&mut fds, PollTimeout::ZERO) {
-        Ok(0) => Ok(()),
+        // A signal is no word from the server; it is looked again soon.
+        Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Ok(_) => Err(Trouble::Host("nobody waits for the unpacking any more".to_owned())),
         Err(error) => Err(Trouble::host("look at stdin", error)),
     }
