@@ -129,7 +129,7 @@ mod tests {
 000000000005  pushing        500 B";
         assert_eq!(transfer_bars(&now, WIDE).join("\n"), expected);
         let narrow = transfer_bars(&now, WindowSize { columns: 40, rows: 24 });
-        assert_eq!(narrow[3], "000000000003  fetching       15.0 MB of ");
+        assert_eq!(narrow[3], "000000000003  fetching       15.0 MB of");
         assert!(narrow.iter().all(|line| line.chars().count() < 40 || line.len() == 39), "{narrow:?}");
     }
 

@@ -49,7 +49,7 @@ fn without_a_terminal_a_pull_says_each_layer_once_and_prints_the_image() {
 fn on_a_terminal_bars_are_drawn_and_taken_away_again() {
     let body = [progress([("fetching", 1_000_000, 5_000_000), ("held", 0, 9)]), done()].concat();
     let run = pull(&body, User::at_terminal);
-    let bars = "000000000000  fetching       [======                        ]  1.0 MB of 5.0 MB\n\
+    let bars = "000000000000  fetching       [=====                       ]  1.0 MB of 5.0 MB\n\
                 000000000001  there already\n";
     let expected = format!("{bars}\u{1b}[2A\r\u{1b}[Jpulled a/b:v1: 12.0 MB in 2 layers\n");
     assert_eq!((run.status(), run.err.as_str()), (0, expected.as_str()));
