@@ -173,17 +173,19 @@ pub fn commit(steps: &[Step]) -> io::Result<()> {
     }
     bytes.extend(message(BATCH_END, NLM_F_REQUEST, last + 1, (0, SUBSYSTEM), Attrs::new()));
     // Every step asks for an answer and answers come in order, so the last step's ends the exchange.
-    let wire = Wire::open(NETLINK_NETFILTER)?;
-    let outcome = wire.exchange(&bytes, last).map(drop);
-    close_aside(wire);
-    outcome
+    ask(&bytes, last).map(drop)
 }
 
-/// Closing a socket through which something was removed waits until the kernel has let go of it, for 10 ms and more: long
-/// after the change is in force, so nobody need wait with it.
-fn close_aside(wire: Wire) {
+/// One exchange with the kernel's packet filter.
+///
+/// Closing such a socket waits until the kernel has let go of all that anybody has removed, for 10 ms and more: long after
+/// the change is in force. So a thread closes it, and nobody else waits.
+pub fn ask(request: &[u8], last: u32) -> io::Result<Vec<Vec<u8>>> {
+    let wire = Wire::open(NETLINK_NETFILTER)?;
+    let answers = wire.exchange(request, last);
     // A thread that cannot be had drops the socket here and now.
     drop(std::thread::Builder::new().name("nft-close".to_owned()).spawn(move || drop(wire)));
+    answers
 }
 
 fn encode(step: &Step, sequence: u32) -> Vec<u8> {

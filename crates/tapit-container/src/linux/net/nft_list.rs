@@ -3,14 +3,13 @@
 use std::io;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST};
-use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use super::attrs::{self, Attrs};
 use super::nft::{
     CHAIN_HOOK, CHAIN_NAME, CHAIN_POLICY, CHAIN_TABLE, Family, GENERAL_LEN, HOOK_NUMBER, RULE_CHAIN, RULE_EXPRESSIONS,
-    RULE_HANDLE, RULE_TABLE, SUBSYSTEM, Table, message,
+    RULE_HANDLE, RULE_TABLE, SUBSYSTEM, Table, ask, message,
 };
-use super::wire::{HEADER_LEN, Wire};
+use super::wire::HEADER_LEN;
 
 /// A chain as the kernel lists it. Only chains at a hook have one, and a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +51,7 @@ fn dump(kind: u16, family: Family, attrs: Attrs) -> io::Result<Vec<Vec<u8>>> {
     let kind = SUBSYSTEM << 8 | kind;
     for sequence in 1..=DUMPS_MAX {
         let request = message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, (family.code(), 0), attrs.clone());
-        match Wire::open(NETLINK_NETFILTER)?.exchange(&request, sequence) {
+        match ask(&request, sequence) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             answers => return answers,
         }
