@@ -62,7 +62,8 @@ fn memory() -> Check {
     judge_memory(info.ram_total() / 1024 / 1024, available_mib(&meminfo))
 }
 
-fn available_mib(meminfo: &str) -> Option<u64> {
+/// What `/proc/meminfo` says is available, to whoever asks for it.
+pub(crate) fn available_mib(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib / 1024)
 }

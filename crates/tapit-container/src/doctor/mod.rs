@@ -9,6 +9,8 @@ mod confinement;
 mod host;
 mod network;
 
+pub(crate) use host::available_mib;
+
 use std::path::Path;
 
 use serde::Serialize;

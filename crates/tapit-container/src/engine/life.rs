@@ -4,13 +4,13 @@
 //! healthy need not prove itself anew. Written by rename without a sync: it must survive the death of the server, not
 //! of the host, since no container survives that either.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tapit_model::{Check, Digest, Exit, Moment, Reason, Size, Timestamp};
 use tapit_plan::host::Phase;
 
-use super::files::replace;
+use crate::instance::{FileError, Survives, write_json};
 
 const FILE: &str = "life.json";
 
@@ -35,19 +35,9 @@ pub struct Life {
     pub earlier_exit: Option<Exit>,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("writing {path}")]
-pub struct LifeError {
-    path: PathBuf,
-    #[source]
-    source: std::io::Error,
-}
-
 impl Life {
-    pub fn write(&self, dir: &Path) -> Result<(), LifeError> {
-        let path = dir.join(FILE);
-        let written = serde_json::to_vec(self).map_err(std::io::Error::from).and_then(|bytes| replace(&path, &bytes));
-        written.map_err(|source| LifeError { path, source })
+    pub fn write(&self, dir: &Path) -> Result<(), FileError> {
+        write_json(&dir.join(FILE), self, Survives::ServerEnd)
     }
 
     /// `None` when the file is missing or not readable as one of ours: the instance must then prove itself anew.

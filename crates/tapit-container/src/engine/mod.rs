@@ -11,7 +11,6 @@ mod clock;
 pub(crate) mod dns;
 mod exec;
 mod execute;
-mod files;
 mod health;
 mod life;
 mod logs;

@@ -13,6 +13,7 @@ use tapit_plan::host::HostMemory;
 
 use super::clock;
 use super::shared::Shared;
+use crate::doctor::available_mib;
 
 const LOOK: Duration = Duration::from_secs(2);
 /// For this long there must have been enough before spot instances may start again.
@@ -92,10 +93,7 @@ fn tell(before: HostMemory, now: HostMemory, available: MemoryMib) {
 }
 
 fn available(meminfo: &Path) -> Option<MemoryMib> {
-    let text = std::fs::read_to_string(meminfo).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(MemoryMib::from_mib(kib / 1024))
+    available_mib(&std::fs::read_to_string(meminfo).ok()?).map(MemoryMib::from_mib)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::files::replace;
+use crate::instance::{Survives, write};
 
 const FILE: &str = "last_serial";
 /// In the directory of all instances: `APP/PROCESS` to its last serial.
@@ -28,7 +28,7 @@ impl Serials {
         if last(dir) >= serial {
             return Ok(());
         }
-        replace(&dir.join(FILE), serial.to_string().as_bytes())
+        write(&dir.join(FILE), serial.to_string().as_bytes(), Survives::ServerEnd)
     }
 
     /// Moves the serial of a process that is gone into the book and removes its directories, unless something is in them.
@@ -38,7 +38,7 @@ impl Serials {
         let mut book = read(&path);
         if own > book.get(&name).copied().unwrap_or(0) {
             book.insert(name, own);
-            replace(&path, &serde_json::to_vec(&book)?)?;
+            write(&path, &serde_json::to_vec(&book)?, Survives::ServerEnd)?;
         }
         match std::fs::remove_file(dir.join(FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use tapit_engine::ImageFault;
 use tapit_model::{Digest, ImageRef};
 
-use super::config::{self, Config, MAX_DOCUMENT, sha256};
+use super::config::{self, Config, MAX_DOCUMENT};
 use super::error::Fault;
+use super::hash::sha256;
 use super::helper::{Indexed, Span};
 use super::manifest::{self, Descriptor, MAX_DEPTH, Manifest, Parsed, Platform};
 

@@ -20,6 +20,7 @@ pub use tapit_model::ImageOrigin as Source;
 use super::config::{self, Config, MAX_DOCUMENT};
 use super::disk::{self, Layout};
 use super::error::{Fault, ImageStoreError};
+use super::hash::sha256;
 use super::layers::{self, LayerId, Sizes};
 use super::manifest::Platform;
 use super::uses::Uses;
@@ -106,7 +107,7 @@ impl Books {
     pub fn enter(&self, images: &[(Vec<u8>, Config)], names: Vec<(ImageRef, Named)>) -> io::Result<()> {
         let mut pages = self.pages();
         for (bytes, config) in images {
-            let digest = config::sha256(bytes).ok_or_else(|| io::Error::other("a digest could not be written"))?;
+            let digest = sha256(bytes).ok_or_else(|| io::Error::other("a digest could not be written"))?;
             disk::write(&self.layout.image(&digest), bytes)?;
             pages.images.insert(digest, Arc::new(config.clone()));
         }
@@ -314,7 +315,7 @@ fn read_images(layout: &Layout) -> io::Result<BTreeMap<Digest, Arc<Config>>> {
         let hex = name.to_str().and_then(|name| name.strip_suffix(".json"));
         let Some(digest) = hex.and_then(|hex| Digest::parse(&format!("sha256:{hex}"))) else { continue };
         let Ok(bytes) = disk::read(&layout.image(&digest), MAX_DOCUMENT) else { continue };
-        if config::sha256(&bytes).as_ref() != Some(&digest) {
+        if sha256(&bytes).as_ref() != Some(&digest) {
             continue;
         }
         if let Ok(config) = config::parse(&bytes, &Platform::here()) {

@@ -3,27 +3,20 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use tapit_model::{Digest, Port};
 
 use super::ImageConfig;
 use super::error::Fault;
 use super::manifest::Platform;
+pub use crate::linux::stack::MAX_LAYERS;
 
 /// For manifests and configurations; real ones have a few KiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
-/// Overlayfs mounts no more on one another.
-pub const MAX_LAYERS: usize = 500;
 
 /// The kernel's bound on one argument or variable, without the NUL at its end.
 const MAX_WORD: usize = (128 << 10) - 1;
 /// Half of what the kernel takes of all arguments and variables together: the process has some of its own.
 const MAX_WORDS: usize = 1 << 20;
-
-pub fn sha256(bytes: &[u8]) -> Option<Digest> {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Digest::parse(&format!("sha256:{hex}"))
-}
 
 #[derive(Deserialize)]
 struct Document {

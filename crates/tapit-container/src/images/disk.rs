@@ -16,6 +16,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use tapit_model::Digest;
+use tempfile::NamedTempFile;
 
 use super::error::ImageStoreError;
 use crate::linux::tree;
@@ -61,10 +62,6 @@ impl Layout {
         Ok(layout)
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     pub fn names(&self) -> PathBuf {
         self.root.join("names.json")
     }
@@ -103,12 +100,27 @@ pub fn remove(path: &Path) -> io::Result<()> {
 
 /// Replaces a file: temporary file, fsync, rename, fsync of the directory.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)?;
-    file.write_all(bytes)?;
+    let directory = directory(path);
+    let file = stage(directory, bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// Replaces a file that is not worth a wait for the disk.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    stage(directory(path), bytes)?.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Writes a temporary file, to be given its name in the same directory.
+pub fn stage(directory: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 pub fn sync_directory(directory: &Path) -> io::Result<()> {

@@ -31,12 +31,7 @@ pub async fn run(
         Err(Fault::new(ImageFault::Host, format!("importing it took longer than {} s", limit.as_secs())))
     });
     if done.is_err() {
-        // What is left behind costs only space, and the next removal or start takes it too.
-        let inner = inner.clone();
-        let collected = tokio::task::spawn_blocking(move || inner.collect()).await;
-        if let Ok(Err(fault)) = collected {
-            tracing::warn!(error = fault.text, "layers of a failed import could not be removed");
-        }
+        super::clear_up(inner).await;
     }
     done.map_err(|fault| match fault.fault {
         ImageFault::Host => EngineError::act("import the image archive", fault.text),

@@ -17,10 +17,10 @@ use tapit_model::Digest;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::Limits;
-use super::config::sha256;
 use super::disk::{self, Layout};
 use super::error::{Fault, ImageStoreError};
 use super::flight::Locks;
+use super::hash::sha256;
 use super::helper::{self, Answer, Budget, Order, Span};
 use super::split;
 use crate::linux::beneath;

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
-mod blobs;
+pub(crate) mod blobs;
 mod books;
 mod config;
 mod credentials;
@@ -16,6 +16,7 @@ mod error;
 mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+pub(crate) mod hash;
 pub(crate) mod helper;
 mod import;
 mod layers;
@@ -181,10 +182,8 @@ impl ImageStore {
     /// What became of fetching an image. After a fault of this host, such as a full disk, what was fetched so far goes at
     /// once; after others it stays for the next attempt.
     async fn settle<T>(&self, image: &ImageRef, outcome: Result<T, Fault>) -> Result<T, EngineError> {
-        if let Err(Fault { fault: ImageFault::Host, .. }) = &outcome
-            && let Err(fault) = self.on_disk(|inner| inner.collect()).await?
-        {
-            tracing::warn!(%image, error = fault.text, "layers of an image that failed could not be removed");
+        if let Err(Fault { fault: ImageFault::Host, .. }) = &outcome {
+            clear_up(&self.inner).await;
         }
         outcome.map_err(|fault| fault.about(image))
     }
@@ -213,7 +212,7 @@ impl ImageStore {
         let image = image.clone();
         self.on_disk(move |inner| {
             let links = layers::chain(&inner.books.image(&image)?.diff_ids);
-            let absent = || Fault::new(tapit_engine::ImageFault::NotFound, format!("it has no layer {nth}"));
+            let absent = || Fault::new(ImageFault::NotFound, format!("it has no layer {nth}"));
             let links = links.get(..=nth).ok_or_else(absent)?;
             let _hold = inner.layers.hold(links);
             inner.layers.assemble(links, sink)
@@ -332,6 +331,15 @@ impl Inner {
     /// Removes layers that nothing needs. Returns the freed bytes.
     fn collect(&self) -> Result<u64, Fault> {
         self.layers.collect(|| self.books.referenced()).map_err(|error| Fault::host("remove unused layers", &error))
+    }
+}
+
+/// Removes what something that failed has left. Should that fail too, it costs only space, and the next removal or start
+/// takes it.
+async fn clear_up(inner: &Arc<Inner>) {
+    let inner = inner.clone();
+    if let Ok(Err(fault)) = tokio::task::spawn_blocking(move || inner.collect()).await {
+        tracing::warn!(error = fault.text, "layers of an image that failed could not be removed");
     }
 }
 

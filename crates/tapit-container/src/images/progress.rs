@@ -1,14 +1,14 @@
-//! How far a pull is, layer by layer, for whoever looks.
+//! How far a pull or a push is, layer by layer, for whoever looks.
 //!
-//! The flight that does the work writes it; `flight` hands it to its callers. Nothing is decided by it.
+//! Who does the work writes it; `flight` hands that of a pull to its callers. Nothing is decided by it.
 
-use tapit_model::{LayerState, LayerTransfer, Transfer};
+use tapit_engine::TransferWatch;
+use tapit_model::{Digest, LayerState, LayerTransfer, Transfer};
 use tokio::sync::watch;
 
-use super::manifest::Descriptor;
-
+#[derive(Clone)]
 pub struct Progress {
-    transfer: watch::Sender<Transfer>,
+    transfer: TransferWatch,
 }
 
 impl Progress {
@@ -17,15 +17,24 @@ impl Progress {
         (Self { transfer }, seen)
     }
 
-    /// The registry has said what the image is.
-    pub fn begin(&self, layers: &[Descriptor]) {
-        let layer = |layer: &Descriptor| LayerTransfer {
-            layer: layer.digest.short().to_owned(),
+    pub fn over(transfer: &TransferWatch) -> Self {
+        Self { transfer: transfer.clone() }
+    }
+
+    /// The layers are known, and how many bytes each of them has; 0 while that is not known.
+    pub fn begin<'a>(&self, layers: impl IntoIterator<Item = (&'a Digest, u64)>) {
+        let layer = |(digest, total): (&Digest, u64)| LayerTransfer {
+            layer: digest.short().to_owned(),
             state: LayerState::Waiting,
             done: 0,
-            total: layer.size,
+            total,
         };
-        self.transfer.send_replace(Transfer { layers: layers.iter().map(layer).collect() });
+        self.transfer.send_replace(Transfer { layers: layers.into_iter().map(layer).collect() });
+    }
+
+    /// Bytes of a layer that have gone out, of so many.
+    pub fn sent(&self, number: usize, (done, total): (u64, u64)) {
+        self.change(number, |layer| (layer.done, layer.total) = (done, total));
     }
 
     /// Bytes of a layer that have come in. Fewer than before if it had to be begun anew.

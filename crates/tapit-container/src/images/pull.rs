@@ -50,7 +50,7 @@ async fn pull(inner: &Arc<Inner>, image: &ImageRef, progress: &Progress) -> Outc
     let here = Platform::here();
     let resolved = registry.resolve(image, &here).await?;
     let layers = resolved.manifest.layers;
-    progress.begin(&layers);
+    progress.begin(layers.iter().map(|layer| (&layer.digest, layer.size)));
     let held = inner.books.name(image).filter(|named| named.manifest.as_ref() == Some(&resolved.digest));
     if let Some(named) = held
         && let Ok(ready) = ready(inner, image, &named.digest)

@@ -7,20 +7,22 @@
 mod document;
 mod pack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use tapit_engine::{EngineError, ImageFault, TransferWatch};
-use tapit_model::{Digest, ImageRef, LayerState, LayerTransfer, Transfer};
+use tapit_model::{Digest, ImageRef, LayerState};
 
 use super::Inner;
 use super::blobs::{Blob, Packing};
-use super::config::{MAX_DOCUMENT, sha256};
+use super::config::MAX_DOCUMENT;
 use super::disk;
 use super::error::Fault;
+use super::hash::sha256;
 use super::layers::{Link, chain};
+use super::progress::Progress;
 use super::registry::{Content, Registry, Told};
 
 /// Layers that are made or sent at once, over all images: each takes a compressor and a spool file.
@@ -75,14 +77,14 @@ async fn send(inner: &Arc<Inner>, held: Held, to: &ImageRef, transfer: &Transfer
     let links = chain(&held.diff_ids);
     let _hold = inner.layers.hold(&links);
     let registry = Registry::to_push(to, &inner.registries)?;
-    let rows = Rows::new(transfer, &held.diff_ids);
-    let push = Push { inner, registry: &registry, diff_ids: &held.diff_ids, links: &links, rows: &rows };
-    // The same layer may stand in an image many times; it is sent once.
-    let once: BTreeMap<&Digest, usize> =
-        held.diff_ids.iter().enumerate().rev().map(|(at, layer)| (layer, at)).collect();
-    let mut places: Vec<usize> = once.values().copied().collect();
-    places.sort_unstable();
-    let layers = futures_util::stream::iter(places.into_iter().map(|at| push.layer(at))).buffer_unordered(PUSHES);
+    let progress = Progress::over(transfer);
+    // The same layer may stand in an image many times; it is sent once, and has one row.
+    let mut seen = BTreeSet::new();
+    let places: Vec<usize> = (0..links.len()).filter(|at| seen.insert(&held.diff_ids[*at])).collect();
+    progress.begin(places.iter().map(|at| (&held.diff_ids[*at], 0)));
+    let push = Push { inner, registry: &registry, diff_ids: &held.diff_ids, links: &links, progress: &progress };
+    let layers = places.into_iter().enumerate().map(|(row, at)| push.layer(at, row));
+    let layers = futures_util::stream::iter(layers).buffer_unordered(PUSHES);
     let sent: BTreeMap<Digest, Blob> = layers.try_collect().await?;
     let config = Content::Bytes(&held.config);
     let size = held.config.len() as u64;
@@ -103,33 +105,40 @@ struct Push<'a> {
     registry: &'a Registry,
     diff_ids: &'a [Digest],
     links: &'a [Link],
-    rows: &'a Rows,
+    progress: &'a Progress,
 }
 
 impl Push<'_> {
-    /// Sees to it that the registry has a layer, and says as what.
-    async fn layer(&self, at: usize) -> Result<(Digest, Blob), Fault> {
+    /// Sees to it that the registry has a layer, and says as what. `row` is its place among those that are told of.
+    async fn layer(&self, at: usize, row: usize) -> Result<(Digest, Blob), Fault> {
         let diff_id = self.diff_ids[at].clone();
         for blob in self.inner.blobs.of(&diff_id) {
             if self.registry.has_blob(&blob.digest).await? {
-                self.rows.set(&diff_id, LayerState::Held, (blob.size, blob.size));
+                self.through(row, LayerState::Held, blob.size);
                 return Ok((diff_id, blob));
             }
         }
         let permit = self.inner.pushes.acquire().await;
-        self.rows.set(&diff_id, LayerState::Pushing, (0, 0));
+        self.progress.reached(row, LayerState::Pushing);
         let (path, blob) = self.pack(at).await?;
         let size = blob.size;
         let state = if self.registry.has_blob(&blob.digest).await? {
             LayerState::Held
         } else {
-            self.registry.push_blob(&blob.digest, size, Content::File(&path), self.rows.told(&diff_id, size)).await?;
+            let progress = self.progress.clone();
+            let told: Told = Arc::new(move |done| progress.sent(row, (done, size)));
+            self.registry.push_blob(&blob.digest, size, Content::File(&path), told).await?;
             LayerState::Done
         };
         drop(permit);
-        self.rows.set(&diff_id, state, (size, size));
+        self.through(row, state, size);
         self.inner.blobs.note(&diff_id, blob.clone());
         Ok((diff_id, blob))
+    }
+
+    fn through(&self, row: usize, state: LayerState, size: u64) {
+        self.progress.sent(row, (size, size));
+        self.progress.reached(row, state);
     }
 
     /// Makes the compressed form of a layer, off the async threads. It is given up when nobody waits for it any more.
@@ -143,50 +152,4 @@ impl Push<'_> {
         drop(given_up);
         Ok((packed.path, Blob { digest: packed.digest, size: packed.size, packing: Packing::Gzip }))
     }
-}
-
-/// How far each layer is, for whoever looks.
-struct Rows {
-    transfer: TransferWatch,
-    /// The place of each layer among the rows.
-    places: BTreeMap<Digest, usize>,
-}
-
-impl Rows {
-    fn new(transfer: &TransferWatch, diff_ids: &[Digest]) -> Self {
-        let mut places = BTreeMap::new();
-        let mut layers = Vec::new();
-        for diff_id in diff_ids {
-            places.entry(diff_id.clone()).or_insert_with(|| {
-                let layer = diff_id.short().to_owned();
-                layers.push(LayerTransfer { layer, state: LayerState::Waiting, done: 0, total: 0 });
-                layers.len() - 1
-            });
-        }
-        transfer.send_replace(Transfer { layers });
-        Self { transfer: transfer.clone(), places }
-    }
-
-    fn set(&self, diff_id: &Digest, state: LayerState, (done, total): (u64, u64)) {
-        let Some(place) = self.places.get(diff_id).copied() else { return };
-        put(&self.transfer, place, state, (done, total));
-    }
-
-    /// Notes how much of a layer is sent.
-    fn told(&self, diff_id: &Digest, size: u64) -> Told {
-        let (transfer, place) = (self.transfer.clone(), self.places.get(diff_id).copied());
-        Arc::new(move |done| {
-            if let Some(place) = place {
-                put(&transfer, place, LayerState::Pushing, (done, size));
-            }
-        })
-    }
-}
-
-fn put(transfer: &TransferWatch, place: usize, state: LayerState, (done, total): (u64, u64)) {
-    transfer.send_modify(|transfer| {
-        if let Some(row) = transfer.layers.get_mut(place) {
-            (row.state, row.done, row.total) = (state, done, total);
-        }
-    });
 }

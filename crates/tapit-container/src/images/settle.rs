@@ -5,7 +5,7 @@
 //! them has a layer that a crash undoes.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 
 use tapit_engine::ImageFault;
@@ -96,8 +96,7 @@ impl Layers {
 fn stage(layout: &Layout, root: &File, fresh: &[(LayerId, Record)]) -> io::Result<Vec<(LayerId, NamedTempFile)>> {
     nix::unistd::syncfs(root.as_raw_fd())?;
     let record = |(id, record): &(LayerId, Record)| {
-        let mut file = tempfile::Builder::new().prefix(disk::TEMPORARY).tempfile_in(&layout.layers)?;
-        file.write_all(&serde_json::to_vec(record)?)?;
+        let file = disk::stage(&layout.layers, &serde_json::to_vec(record)?)?;
         file.as_file().sync_all()?;
         Ok((id.clone(), file))
     };

@@ -3,7 +3,7 @@
 //! Nothing else rests on it. What is lost here, in a crash or with the file, costs the right order and no image.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use tapit_model::{Digest, ImageOrigin, Timestamp};
@@ -49,11 +49,7 @@ impl Uses {
         if self.all.is_empty() {
             return disk::remove(&layout.uses());
         }
-        // Not worth a wait for the disk.
-        let mut file = tempfile::Builder::new().prefix(disk::TEMPORARY).tempfile_in(layout.root())?;
-        file.write_all(&serde_json::to_vec(&self.all)?)?;
-        file.persist(layout.uses()).map_err(|error| error.error)?;
-        Ok(())
+        disk::replace(&layout.uses(), &serde_json::to_vec(&self.all)?)
     }
 
     /// An image came, from somewhere new perhaps.

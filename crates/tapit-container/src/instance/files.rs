@@ -47,23 +47,27 @@ pub enum Survives {
     HostEnd,
 }
 
-/// Writes a value as JSON: temporary file, perhaps sync, rename. Only the owner may read it, for orders hold secrets.
+/// Writes a value as JSON.
 pub fn write_json<T: Serialize>(path: &Path, value: &T, survives: Survives) -> Result<(), FileError> {
     let encoded = serde_json::to_vec(value).map_err(|source| FileError::Encode { path: path.to_owned(), source })?;
+    write(path, &encoded, survives).map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// Replaces a file as a whole: temporary file, perhaps sync, rename. Only the owner may read it, for orders hold secrets.
+pub fn write(path: &Path, bytes: &[u8], survives: Survives) -> std::io::Result<()> {
     let temporary = temporary_of(path);
-    let write = || -> std::io::Result<()> {
+    let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&encoded)?;
+        file.write_all(bytes)?;
         match survives {
             Survives::ServerEnd => {}
             Survives::HostEnd => file.sync_data()?,
         }
         fs::rename(&temporary, path)
     };
-    write().map_err(|source| {
+    write().inspect_err(|_| {
         // The first error is the one to report; a temporary file that stays is overwritten by the next attempt.
         let _ = fs::remove_file(&temporary);
-        FileError::Write { path: path.to_owned(), source }
     })
 }
 

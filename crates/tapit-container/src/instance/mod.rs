@@ -17,7 +17,7 @@ mod watcher;
 pub use dir::{Adopted, DirError, InstanceDir};
 pub(crate) use dir::{LOCK, STATUS};
 pub use files::{FileError, Stored};
-pub(crate) use files::{Survives, write_json};
+pub(crate) use files::{Survives, write, write_json};
 pub use launch::{Answer, Fault, LaunchError, Waiting, launch, make};
 pub(crate) use log::newest as newest_log_segment;
 pub use log::{LogCursor, LogLine, Stream};

@@ -30,6 +30,6 @@ mod rootfs;
 mod seal;
 mod shim;
 mod spec;
-mod stack;
+pub(crate) mod stack;
 pub(crate) mod user;
 mod walls;

@@ -28,6 +28,23 @@ pub fn reference(registry: &FakeRegistry, rest: &str) -> ImageRef {
     ImageRef::parse(&format!("{}/app{rest}", registry.host())).expect("reference")
 }
 
+/// A store, a registry that has an image of five layers, and what it is called there.
+pub fn served() -> (Store, FakeRegistry, ImageRef) {
+    let (store, registry) = (store(), FakeRegistry::start());
+    publish(&registry, &layers(), "v1");
+    let name = reference(&registry, ":v1");
+    (store, registry, name)
+}
+
+/// Puts an image in as `v1`, and one with a layer more on top of it as `v2`.
+pub fn publish_two(registry: &FakeRegistry) {
+    let one = layers();
+    let mut all = one.layers.clone();
+    all.push(Layer::new().file("more", b"").done());
+    publish(registry, &one, "v1");
+    publish(registry, &image(&all), "v2");
+}
+
 pub async fn prepare(store: &Store, image: &ImageRef) -> Result<Prepared, (ImageFault, String)> {
     store.images.prepare(image).await.map_err(|error| match &error {
         EngineError::Image { fault, .. } => (*fault, told(&error)),
@@ -57,9 +74,7 @@ fn an_image_is_pulled_once_and_an_unchanged_tag_costs_one_question() {
 #[test]
 fn two_callers_for_one_image_share_the_work() {
     run(async {
-        let (store, registry) = (store(), FakeRegistry::start());
-        publish(&registry, &layers(), "v1");
-        let name = reference(&registry, ":v1");
+        let (store, registry, name) = served();
         let (one, two) = tokio::join!(prepare(&store, &name), prepare(&store, &name));
         assert_eq!(one.expect("prepared"), two.expect("prepared"));
         assert_eq!((registry.asked("/blobs/"), registry.asked("/manifests/")), (6, 1));
@@ -70,12 +85,7 @@ fn two_callers_for_one_image_share_the_work() {
 fn two_images_on_one_base_fetch_its_layers_once() {
     run(async {
         let (store, registry) = (store(), FakeRegistry::start());
-        let one = layers();
-        let mut all = one.layers.clone();
-        all.push(Layer::new().file("more", b"").done());
-        let two = image(&all);
-        publish(&registry, &one, "v1");
-        publish(&registry, &two, "v2");
+        publish_two(&registry);
         let names = [reference(&registry, ":v1"), reference(&registry, ":v2")];
         let (a, b) = tokio::join!(prepare(&store, &names[0]), prepare(&store, &names[1]));
         assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
@@ -87,9 +97,7 @@ fn two_images_on_one_base_fetch_its_layers_once() {
 #[test]
 fn a_caller_that_goes_away_does_not_end_the_work_for_others() {
     run(async {
-        let (store, registry) = (store(), FakeRegistry::start());
-        publish(&registry, &layers(), "v1");
-        let name = reference(&registry, ":v1");
+        let (store, _registry, name) = served();
         let gone = tokio::spawn({
             let (images, name) = (store.images.clone(), name.clone());
             async move { images.prepare(&name).await.is_ok() }
@@ -103,9 +111,7 @@ fn a_caller_that_goes_away_does_not_end_the_work_for_others() {
 #[test]
 fn a_tag_that_moved_is_pulled_anew() {
     run(async {
-        let (store, registry) = (store(), FakeRegistry::start());
-        publish(&registry, &layers(), "v1");
-        let name = reference(&registry, ":v1");
+        let (store, registry, name) = served();
         let old = prepare(&store, &name).await.expect("prepared").image.digest;
         let moved = image(&[Layer::new().file("new", b"").done()]);
         publish(&registry, &moved, "v1");

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::archives::{Image, Layer, digest, gzip, image};
 use crate::fake_registry::{FakeRegistry, Reply};
-use crate::pull::{layers, prepare, publish, reference};
+use crate::pull::{layers, prepare, publish, publish_two, reference, served};
 use crate::support::{Store, run, store};
 
 /// Longer than any of it takes; what waits so long has failed.
@@ -147,9 +147,7 @@ fn a_pull_and_a_preparation_at_a_time_are_one_and_both_pullers_see_how_far_it_is
 #[test]
 fn a_held_copy_is_an_answer_for_a_preparation_but_not_for_a_pull_that_it_shares() {
     run(async {
-        let (store, registry) = (store(), FakeRegistry::start());
-        publish(&registry, &layers(), "v1");
-        let name = reference(&registry, ":v1");
+        let (store, registry, name) = served();
         pull(&store, &name).await.0.expect("pulled");
         drop(registry);
         let (prepared, (pulled, _)) = tokio::join!(prepare(&store, &name), pull(&store, &name));
@@ -162,12 +160,7 @@ fn a_held_copy_is_an_answer_for_a_preparation_but_not_for_a_pull_that_it_shares(
 fn images_that_share_layers_fetch_each_of_them_once_even_at_the_same_time() {
     run(async {
         let (store, registry) = (store(), FakeRegistry::start());
-        let one = layers();
-        let mut all = one.layers.clone();
-        all.push(Layer::new().file("more", b"").done());
-        let two = image(&all);
-        publish(&registry, &one, "v1");
-        publish(&registry, &two, "v2");
+        publish_two(&registry);
         let gate = Gate::before(&registry);
         let (name, other) = (reference(&registry, ":v1"), reference(&registry, ":v2"));
         let opening = async {
@@ -190,9 +183,7 @@ fn images_that_share_layers_fetch_each_of_them_once_even_at_the_same_time() {
 #[test]
 fn a_puller_that_goes_away_leaves_the_work_to_those_who_join_it() {
     run(async {
-        let (store, registry) = (store(), FakeRegistry::start());
-        publish(&registry, &layers(), "v1");
-        let name = reference(&registry, ":v1");
+        let (store, registry, name) = served();
         let gate = Gate::before(&registry);
         let gone = tokio::spawn({
             let (images, name) = (store.images.clone(), name.clone());

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest as _, Sha256};
 use tapit_model::Digest;
 use tempfile::{NamedTempFile, TempPath};
 
 use super::super::error::Fault;
+use super::super::hash::{self, Hashed};
 
 const BUFFER: usize = 256 << 10;
 /// Higher levels take twice the time for a few per cent.
@@ -48,13 +48,12 @@ pub fn pack(
 ) -> Result<Packed, Fault> {
     let failed = |error: io::Error| Fault::host("compress a layer", &error);
     let (file, path) = NamedTempFile::new_in(spool).map_err(failed)?.into_parts();
-    let hashed = Hashed { inner: BufWriter::with_capacity(BUFFER, file), hash: Sha256::new(), bytes: 0 };
+    let hashed = Hashed::new(BufWriter::with_capacity(BUFFER, file));
     let mut sink = Gate { inner: GzEncoder::new(hashed, Compression::new(LEVEL)), given_up };
     write(&mut sink)?;
     let mut hashed = sink.inner.finish().map_err(failed)?;
     hashed.inner.flush().map_err(failed)?;
-    let hex: String = hashed.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let digest = Digest::parse(&format!("sha256:{hex}")).ok_or_else(|| Fault::invalid("a layer has no digest"))?;
+    let digest = hash::digest(hashed.hash).ok_or_else(|| Fault::invalid("a layer has no digest"))?;
     Ok(Packed { path, digest, size: hashed.bytes })
 }
 
@@ -77,32 +76,12 @@ impl<W: Write> Write for Gate<'_, W> {
     }
 }
 
-/// Counts and hashes what goes through.
-struct Hashed<W> {
-    inner: W,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::images::config::sha256;
+    use crate::images::hash::sha256;
 
     fn packed(directory: &Path, bytes: &[u8]) -> Packed {
         let write = |sink: &mut dyn Write| sink.write_all(bytes).map_err(|error| Fault::host("write", &error));

@@ -13,6 +13,7 @@ use tapit_model::Digest;
 
 use super::super::config::MAX_DOCUMENT;
 use super::super::error::Fault;
+use super::super::hash;
 use super::super::manifest::Descriptor;
 use super::host::{ATTEMPTS, Ask, Host, Operation, Reply, paced};
 use super::pace::Pace;
@@ -209,8 +210,7 @@ impl Got {
     }
 
     fn digest(&self) -> Option<Digest> {
-        let hex: String = self.hasher.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Digest::parse(&format!("sha256:{hex}"))
+        hash::digest(self.hasher.clone())
     }
 }
 

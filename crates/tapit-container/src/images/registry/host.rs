@@ -156,11 +156,7 @@ impl Host {
     async fn send(&self, asked: &Ask<'_>, grant: Option<&Grant>) -> Result<Response, Trouble> {
         let request = self.wire.follow.request(asked.method.clone(), asked.url.clone());
         let request = asked.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let request = match grant {
-            Some(grant) => grant.apply(request),
-            None => request,
-        };
-        request.send().await.map_err(|error| words::connection(&self.name, error))
+        token::with(grant, request).send().await.map_err(|error| words::connection(&self.name, error))
     }
 
     /// Sends a body, which can be sent only once: nothing is asked again, no redirect is followed.
@@ -169,11 +165,10 @@ impl Host {
         let grant = if self.is_own(&url) { self.grant(scope).await? } else { None };
         let request = self.wire.still.request(Method::PUT, url).header(CONTENT_TYPE, body.media_type);
         let request = request.header(reqwest::header::CONTENT_LENGTH, body.length).body(body.body);
-        let request = match &grant {
-            Some(grant) => grant.apply(request),
-            None => request,
-        };
-        let response = request.send().await.map_err(|error| words::connection(&self.name, error))?;
+        let response = token::with(grant.as_deref(), request)
+            .send()
+            .await
+            .map_err(|error| words::connection(&self.name, error))?;
         if response.status() == StatusCode::UNAUTHORIZED {
             // Whoever tries again gets another one.
             self.grants.lock().await.remove(scope);

@@ -21,6 +21,7 @@ mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -28,10 +29,11 @@ use tapit_engine::ImageFault;
 use tapit_model::{Digest, ImageRef, RegistryName, RegistrySettings};
 
 use super::Limits;
-use super::config::{MAX_DOCUMENT, sha256};
+use super::config::MAX_DOCUMENT;
 use super::credentials::Docker;
 use super::disk::Layout;
 use super::error::{Fault, ImageStoreError};
+use super::hash::sha256;
 use super::manifest::{self, MANIFEST_TYPES, MAX_DEPTH, Manifest, Parsed, Platform};
 use super::settings::Settings;
 
@@ -189,14 +191,11 @@ impl Registry {
         asked: &str,
         expected: Option<&Digest>,
     ) -> Result<(Vec<u8>, Digest), Fault> {
-        let mut attempt = 1;
+        let mut tries = self.tries();
         let bytes = loop {
             match self.document_once(host, asked).await {
-                Err(trouble) if trouble.again == Again::Broken && attempt < host::ATTEMPTS => {
-                    tokio::time::sleep(self.limits.retry_pause * attempt).await;
-                    attempt += 1;
-                }
-                done => break done.map_err(|trouble| trouble.fault)?,
+                Ok(bytes) => break bytes,
+                Err(trouble) => tries.after(trouble, &[Again::Broken]).await?,
             }
         };
         let digest = sha256(&bytes).ok_or_else(|| Fault::invalid("its manifest has no digest"))?;
@@ -207,6 +206,10 @@ impl Registry {
             ))),
             Some(_) | None => Ok((bytes, digest)),
         }
+    }
+
+    fn tries(&self) -> Tries {
+        Tries { pause: self.limits.retry_pause, made: 0 }
     }
 
     async fn document_once(&self, host: &Host, asked: &str) -> Result<Vec<u8>, Trouble> {
@@ -236,6 +239,24 @@ impl Registry {
             return Err(words::web_page(&host.name).into());
         }
         Ok(bytes)
+    }
+}
+
+/// How often something was tried.
+struct Tries {
+    pause: Duration,
+    made: u32,
+}
+
+impl Tries {
+    /// Rests before the next try, if one may help against this trouble and there were not enough yet.
+    async fn after(&mut self, trouble: Trouble, helps: &[Again]) -> Result<(), Fault> {
+        self.made += 1;
+        if self.made == host::ATTEMPTS || !helps.contains(&trouble.again) {
+            return Err(trouble.fault);
+        }
+        tokio::time::sleep(self.pause * self.made).await;
+        Ok(())
     }
 }
 

@@ -16,9 +16,9 @@ use tapit_engine::ImageFault;
 use tapit_model::Digest;
 use tokio::io::AsyncReadExt;
 
-use super::super::config::sha256;
 use super::super::error::Fault;
-use super::host::{ATTEMPTS, Ask, Host, Operation, Reply, Upload};
+use super::super::hash::sha256;
+use super::host::{Ask, Host, Operation, Reply, Upload};
 use super::words::{self, Again, Trouble};
 use super::{Registry, refused};
 
@@ -54,16 +54,12 @@ impl Registry {
     /// Sends a blob of this digest and size. The registry verifies the digest.
     pub async fn push_blob(&self, digest: &Digest, size: u64, content: Content<'_>, told: Told) -> Result<(), Fault> {
         let host = self.own()?;
-        let mut attempt = 1;
+        let mut tries = self.tries();
         loop {
             told(0);
-            let sent = self.push_once(host, (digest, size), content, &told).await;
-            match sent {
-                Err(trouble) if trouble.again != Again::Never && attempt < ATTEMPTS => {
-                    tokio::time::sleep(self.limits.retry_pause * attempt).await;
-                    attempt += 1;
-                }
-                done => return done.map_err(|trouble| trouble.fault),
+            match self.push_once(host, (digest, size), content, &told).await {
+                Ok(()) => return Ok(()),
+                Err(trouble) => tries.after(trouble, &[Again::Broken, Again::Down]).await?,
             }
         }
     }
@@ -75,16 +71,13 @@ impl Registry {
         let media_type = HeaderValue::try_from(media_type);
         let media_type = media_type.map_err(|_| Fault::invalid("its manifest has no legal media type"))?;
         let url = host.url(&format!("{}/manifests/{reference}", self.scope.repository))?;
-        let mut attempt = 1;
+        let mut tries = self.tries();
         loop {
             let (length, body) = (bytes.len() as u64, Body::from(bytes.to_vec()));
             let upload = Upload { media_type: media_type.clone(), length, body };
             match self.put_manifest(host, url.clone(), upload).await {
-                Err(trouble) if trouble.again == Again::Broken && attempt < ATTEMPTS => {
-                    tokio::time::sleep(self.limits.retry_pause * attempt).await;
-                    attempt += 1;
-                }
-                done => return done.map(|()| digest).map_err(|trouble| trouble.fault),
+                Ok(()) => return Ok(digest),
+                Err(trouble) => tries.after(trouble, &[Again::Broken]).await?,
             }
         }
     }

@@ -39,12 +39,14 @@ impl Grant {
     pub fn is_fresh(&self) -> bool {
         self.until.is_none_or(|until| Instant::now() < until)
     }
+}
 
-    pub fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.pass {
-            Pass::Basic { user, password } => request.basic_auth(user, Some(password)),
-            Pass::Bearer(token) => request.bearer_auth(token),
-        }
+/// A request with what lets it through, if anything is wanted.
+pub fn with(grant: Option<&Grant>, request: RequestBuilder) -> RequestBuilder {
+    match grant.map(|grant| &grant.pass) {
+        Some(Pass::Basic { user, password }) => request.basic_auth(user, Some(password)),
+        Some(Pass::Bearer(token)) => request.bearer_auth(token),
+        None => request,
     }
 }
 

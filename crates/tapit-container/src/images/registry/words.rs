@@ -121,9 +121,14 @@ pub fn busy(name: &str, status: StatusCode, rest: Option<Duration>) -> Fault {
     unreachable(name, &text)
 }
 
+/// What a registry said, if it said anything.
+fn aside(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(" ({said})") }
+}
+
 /// An answer that makes no sense for what was asked.
 pub fn odd(name: &str, status: StatusCode, said: &str) -> Fault {
-    let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    let said = aside(said);
     unreachable(name, &format!("it answered {status}{said}; is it a registry?"))
 }
 
@@ -133,7 +138,7 @@ pub fn web_page(name: &str) -> Fault {
 
 /// Without a login, or with the one from `origin`.
 pub fn denied(name: &str, operation: Operation, origin: Option<&str>, said: &str) -> Fault {
-    let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    let said = aside(said);
     let set = format!("tapit set registry {name} username=USER password=-");
     let text = match (operation, origin) {
         (Operation::Pull, Some(origin)) => format!(

@@ -8,9 +8,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use tapit_model::Digest;
 
+use super::super::hash::{self, Hashed};
 use super::{BLOCK, FILE, HEADER, HELD, MAGIC, PART, RAW, REPLACED, STORY};
 
 const PIECE: usize = 256 * 1024;
@@ -42,12 +42,13 @@ pub fn assemble(
 ) -> Result<(), SplitError> {
     let (story, attic) = scan(split)?;
     let story = Story { split, blocks: story.into_iter(), piece: Vec::new(), at: 0 };
-    let sink = Hashing { sink, hash: Sha256::new() };
-    let mut player = Player { split, story, attic, open, sink, buffer: vec![0; PIECE] };
+    let mut player = Player { split, story, attic, open, sink: Hashed::new(sink), buffer: vec![0; PIECE] };
     player.play()?;
-    player.sink.sink.flush().map_err(SplitError::Write)?;
-    let hex: String = player.sink.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if hex == diff_id.hex() { Ok(()) } else { Err(SplitError::Changed { found: format!("sha256:{hex}") }) }
+    player.sink.flush().map_err(SplitError::Write)?;
+    match hash::digest(player.sink.hash) {
+        Some(found) if found == *diff_id => Ok(()),
+        found => Err(SplitError::Changed { found: found.map(String::from).unwrap_or_default() }),
+    }
 }
 
 /// Where a block lies.
@@ -173,7 +174,7 @@ struct Player<'a, O, W> {
     story: Story<'a>,
     attic: BTreeMap<Vec<u8>, VecDeque<Held>>,
     open: O,
-    sink: Hashing<W>,
+    sink: Hashed<W>,
     buffer: Vec<u8>,
 }
 
@@ -201,7 +202,7 @@ impl<O: FnMut(&Path) -> io::Result<File>, W: Write> Player<'_, O, W> {
             if some.is_empty() {
                 return Err(SplitError::Damaged("its story ends early"));
             }
-            self.sink.take(some)?;
+            self.sink.write_all(some).map_err(SplitError::Write)?;
             left -= some.len();
         }
         Ok(())
@@ -236,7 +237,7 @@ impl<O: FnMut(&Path) -> io::Result<File>, W: Write> Player<'_, O, W> {
             let piece = &mut self.buffer[..want];
             file.read_exact_at(piece, offset.saturating_add(done))
                 .map_err(|source| SplitError::Content { path: path.to_owned(), source })?;
-            self.sink.take(piece)?;
+            self.sink.write_all(piece).map_err(SplitError::Write)?;
             done += want as u64;
         }
         Ok(())
@@ -253,21 +254,9 @@ impl<O: FnMut(&Path) -> io::Result<File>, W: Write> Player<'_, O, W> {
             let plain = plain(self.split, *block)?;
             let until = plain.len().min(within.saturating_add(usize::try_from(end - at).unwrap_or(BLOCK)));
             let Some(piece) = plain.get(within..until).filter(|piece| !piece.is_empty()) else { return Err(short) };
-            self.sink.take(piece)?;
+            self.sink.write_all(piece).map_err(SplitError::Write)?;
             at += piece.len() as u64;
         }
         Ok(())
-    }
-}
-
-struct Hashing<W> {
-    sink: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Hashing<W> {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), SplitError> {
-        self.hash.update(bytes);
-        self.sink.write_all(bytes).map_err(SplitError::Write)
     }
 }

@@ -3,7 +3,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::*;
-use crate::images::config::sha256;
+use crate::images::hash::sha256;
 use crate::images::tarball::Extent;
 
 /// A split file of: raw, a live file, a replaced file, raw; and the tar that it stands for.

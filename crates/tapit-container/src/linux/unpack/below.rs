@@ -1,14 +1,13 @@
 //! What the layers under this one show at a path, merged as a container would see them.
 
 use std::fs::{File, Metadata};
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
-use super::sys;
 use super::trouble::Trouble;
 use crate::linux::beneath;
 
@@ -41,9 +40,9 @@ impl Below {
         let Some(root) = &self.root else {
             return Ok(Found::Nothing);
         };
-        let handle = match sys::look_beneath(root.as_fd(), relative(path)) {
+        let handle = match beneath::strict(root.as_fd(), relative(path), OFlag::O_PATH | OFlag::O_NOFOLLOW) {
             Ok(handle) => File::from(handle),
-            Err(error) if absent(&error) => return Ok(Found::Nothing),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(Found::Nothing),
             Err(error) => return Err(Trouble::host("look at the lower layers", error)),
         };
         let metadata = handle.metadata().map_err(|error| Trouble::host("look at the lower layers", error))?;
@@ -82,8 +81,4 @@ fn relative(path: &Path) -> &Path {
 /// An overlayfs whiteout is a character device 0/0.
 pub fn is_whiteout(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device() && metadata.rdev() == 0
-}
-
-fn absent(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
 }

@@ -23,9 +23,10 @@ use nix::unistd::{chdir, chroot, dup2, pipe};
 use super::below::Below;
 use super::index;
 use super::layer::Layer;
-use super::source::{Ahead, Compression, Metered, Source, decompress, digest_of};
+use super::source::{Ahead, Metered, Source, decompress, digest_of};
 use super::tree::Tree;
 use super::trouble::Trouble;
+use crate::images::blobs::Packing;
 use crate::images::fuzzing::mended;
 use crate::images::helper::{Budget, Indexed, Span, Unpacked};
 use crate::images::split::{self, Recorder};
@@ -55,12 +56,12 @@ impl Stand {
 /// Any stream, packed or not: what is handed out is within the budget and the same each time.
 pub fn compressed(bytes: &[u8]) {
     let plain = |budget: u64| -> Result<Vec<u8>, Trouble> {
-        let (compression, plain) = decompress(bytes)?;
+        let (packing, plain) = decompress(bytes)?;
         let mut all = Vec::new();
         let read = Metered::new(plain, budget).read_to_end(&mut all);
         assert!(all.len() as u64 <= budget, "{} bytes of {budget}", all.len());
         read.map_err(Trouble::reading)?;
-        assert!(compression != Compression::None || all == bytes, "what is not packed comes out changed");
+        assert!(packing != Packing::Plain || all == bytes, "what is not packed comes out changed");
         Ok(all)
     };
     let first = plain(BUDGET.bytes);

@@ -6,9 +6,10 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
 use super::sandbox;
-use super::source::{Compression, Metered, Source, decompress};
+use super::source::{Metered, Source, decompress};
 use super::tree::names;
 use super::trouble::Trouble;
+use crate::images::blobs::Packing;
 use crate::images::helper::{Answer, Budget, Indexed, Span};
 use crate::images::tarball::{Kind, Reader};
 
@@ -27,13 +28,13 @@ pub fn run(archive: &Path, spool: &Path, empty: &Path, budget: &Budget) -> Resul
     let root = File::open(empty).map_err(|error| Trouble::host("open an empty directory", error))?;
     sandbox::leave_namespaces()?;
     sandbox::shut_in(&root)?;
-    let (compression, plain) = decompress(source.stored()?)?;
-    let (spooled, members) = match compression {
-        Compression::None => {
+    let (packing, plain) = decompress(source.stored()?)?;
+    let (spooled, members) = match packing {
+        Packing::Plain => {
             drop(plain);
             (false, list(Reader::new(source.stored()?), budget)?)
         }
-        Compression::Gzip | Compression::Zstd => {
+        Packing::Gzip | Packing::Zstd => {
             spool_plain(plain, &mut spool, budget)?;
             (true, list(Reader::new(&mut spool), budget)?)
         }

@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 use tapit_model::Digest;
 
 use super::trouble::Trouble;
+use crate::images::blobs::Packing;
+use crate::images::hash;
 use crate::images::helper::Span;
 
 const BUFFER: usize = 128 * 1024;
@@ -60,11 +62,11 @@ pub struct Ahead {
 impl Ahead {
     /// Starts on the stored bytes of a source, which nobody else may read from then on: they would share its position.
     pub fn start(source: Source) -> Result<Self, Trouble> {
-        let compression = sniff(BufReader::new(source.stored()?).fill_buf().map_err(Trouble::reading)?)?;
+        let packing = sniff(BufReader::new(source.stored()?).fill_buf().map_err(Trouble::reading)?)?;
         let (full, pieces) = mpsc::sync_channel(AHEAD);
         let (spent, empty) = mpsc::channel();
         let work = move || {
-            if let Err(error) = pump(compression, &source, &full, &empty) {
+            if let Err(error) = pump(packing, &source, &full, &empty) {
                 // Nobody listens: the reader has given up before.
                 let _ = full.send(Err(error));
             }
@@ -77,12 +79,12 @@ impl Ahead {
 
 /// Decompresses to the end, or until nobody reads any more.
 fn pump(
-    compression: Compression,
+    packing: Packing,
     source: &Source,
     full: &SyncSender<io::Result<Vec<u8>>>,
     empty: &Receiver<Vec<u8>>,
 ) -> io::Result<()> {
-    let mut plain = decoder(compression, BufReader::with_capacity(BUFFER, source.rewound()?))?;
+    let mut plain = decoder(packing, BufReader::with_capacity(BUFFER, source.rewound()?))?;
     loop {
         let mut piece = empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
         piece.clear();
@@ -123,43 +125,33 @@ pub fn digest_of(mut reader: impl Read) -> Result<Digest, Trouble> {
 }
 
 fn digest(hash: Sha256) -> Result<Digest, Trouble> {
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Digest::parse(&format!("sha256:{hex}")).ok_or_else(|| Trouble::host("write a digest", hex))
+    hash::digest(hash).ok_or_else(|| Trouble::host("write a digest", "there is none"))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-/// Tells the compression by the first bytes: media types are not always true.
-fn sniff(start: &[u8]) -> Result<Compression, Trouble> {
+/// Tells by the first bytes how it is packed: media types are not always true.
+fn sniff(start: &[u8]) -> Result<Packing, Trouble> {
     let unsupported = |name: &str| Trouble::bad(format!("it is compressed with {name}; use gzip, zstd or none"));
     match start {
-        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(unsupported("xz")),
         [b'B', b'Z', b'h', ..] => Err(unsupported("bzip2")),
         [b'P', b'K', 3, 4, ..] => Err(unsupported("zip")),
-        _ => Ok(Compression::None),
+        _ => Ok(Packing::of(start)),
     }
 }
 
 /// The stream as it was before compression.
-pub fn decompress<'a>(reader: impl Read + 'a) -> Result<(Compression, Box<dyn Read + 'a>), Trouble> {
+pub fn decompress<'a>(reader: impl Read + 'a) -> Result<(Packing, Box<dyn Read + 'a>), Trouble> {
     let mut reader = BufReader::with_capacity(BUFFER, reader);
-    let compression = sniff(reader.fill_buf().map_err(Trouble::reading)?)?;
-    let plain = decoder(compression, reader).map_err(|error| Trouble::host("start to decompress", error))?;
-    Ok((compression, plain))
+    let packing = sniff(reader.fill_buf().map_err(Trouble::reading)?)?;
+    let plain = decoder(packing, reader).map_err(|error| Trouble::host("start to decompress", error))?;
+    Ok((packing, plain))
 }
 
-fn decoder<'a>(compression: Compression, reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    Ok(match compression {
-        Compression::None => Box::new(reader),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+fn decoder<'a>(packing: Packing, reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match packing {
+        Packing::Plain => Box::new(reader),
+        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
     })
 }
 
