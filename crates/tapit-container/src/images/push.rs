@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt};
 use tapit_engine::{EngineError, ImageFault, TransferWatch};
 use tapit_model::{Digest, ImageRef, LayerState};
+use tokio::sync::mpsc;
 
 use super::Inner;
 use super::blobs::{Blob, Packing};
@@ -82,10 +83,16 @@ async fn send(inner: &Arc<Inner>, held: Held, to: &ImageRef, transfer: &Transfer
     let mut seen = BTreeSet::new();
     let places: Vec<usize> = (0..links.len()).filter(|at| seen.insert(&held.diff_ids[*at])).collect();
     progress.begin(places.iter().map(|at| (&held.diff_ids[*at], 0)));
-    let push = Push { inner, registry: &registry, diff_ids: &held.diff_ids, links: &links, progress: &progress };
+    let (packing, mut packers) = mpsc::channel(1);
+    let (registry, diff_ids) = (&registry, &held.diff_ids[..]);
+    let push = Push { inner, registry, diff_ids, links: &links, progress: &progress, packing };
     let layers = places.into_iter().enumerate().map(|(row, at)| push.layer(at, row));
     let layers = futures_util::stream::iter(layers).buffer_unordered(PUSHES);
-    let sent: BTreeMap<Digest, Blob> = layers.try_collect().await?;
+    let sent: Result<BTreeMap<Digest, Blob>, Fault> = layers.try_collect().await;
+    // After a failure others may be packed still. They end at once, and what they made is gone before anybody is told.
+    drop(push);
+    let _ = packers.recv().await;
+    let sent = sent?;
     let config = Content::Bytes(&held.config);
     let size = held.config.len() as u64;
     if !registry.has_blob(&held.digest).await? {
@@ -106,6 +113,8 @@ struct Push<'a> {
     diff_ids: &'a [Digest],
     links: &'a [Link],
     progress: &'a Progress,
+    /// Held by whoever packs a layer, for as long as that has a file.
+    packing: mpsc::Sender<()>,
 }
 
 impl Push<'_> {
@@ -147,9 +156,12 @@ impl Push<'_> {
         let given_up = pack::GiveUp::default();
         let flag = given_up.flag();
         let spool: PathBuf = self.inner.layout.spool.clone();
-        let packed = blocking(move || pack::pack(&spool, &flag, |sink| inner.layers.assemble(&links, sink)));
-        let packed = packed.await??;
+        let packing = self.packing.clone();
+        // The file goes before the sign that it is there, also where nobody takes the answer.
+        let packed = blocking(move || (pack::pack(&spool, &flag, |sink| inner.layers.assemble(&links, sink)), packing));
+        let (packed, _) = packed.await?;
         drop(given_up);
+        let packed = packed?;
         Ok((packed.path, Blob { digest: packed.digest, size: packed.size, packing: Packing::Gzip }))
     }
 }
