@@ -44,6 +44,9 @@ const OOM_ROUND_MS: u64 = 50;
 /// A full disk may have room again soon; without the record, the server looks for the status.
 const RECORDING_MS: u64 = 5000;
 const RECORDING_PAUSE_MS: u64 = 100;
+/// How long output gathers before it is taken again. A monitor that woke up for every line would keep its cpu from ever
+/// being idle for long enough to be given other work, which then waits for a time slice elsewhere.
+const GATHERING_MS: u64 = 1;
 /// v1 keeps an emptied group busy for a moment. What stays is removed by the server.
 const REMOVING_MS: u64 = 1000;
 const REMOVING_PAUSE_MS: u64 = 2;
@@ -102,9 +105,15 @@ struct Monitor<'a> {
 impl Monitor<'_> {
     /// Until the container's process 1 has ended.
     fn follow(&mut self) -> Result<(), Failure> {
+        let mut gathering = false;
         while self.init.is_some() {
-            let wake = if self.oom_rounds > 0 { Wake::AfterMs(OOM_ROUND_MS) } else { Wake::Never };
-            let fds = [self.init.as_ref(), Some(&self.outputs[0]), Some(&self.outputs[1]), self.oom.as_ref()];
+            let wake = match (gathering, self.oom_rounds) {
+                (true, _) => Wake::AfterMs(GATHERING_MS),
+                (false, 0) => Wake::Never,
+                (false, _) => Wake::AfterMs(OOM_ROUND_MS),
+            };
+            let [stdout, stderr] = self.outputs.each_ref().map(|output| (!gathering).then_some(output));
+            let fds = [self.init.as_ref(), stdout, stderr, self.oom.as_ref()];
             let [ended, stdout, stderr, oom] =
                 sys::poll(fds, wake).map_err(|errno| Failure(b"waiting for anything to happen", errno))?;
             for (at, ready) in [stdout, stderr].into_iter().enumerate() {
@@ -115,7 +124,10 @@ impl Monitor<'_> {
             if oom {
                 self.note_announcement();
             }
-            self.end_after_oom();
+            if !gathering {
+                self.end_after_oom();
+            }
+            gathering = stdout || stderr;
             if ended {
                 return Ok(());
             }

@@ -15,6 +15,7 @@ use oci_spec::runtime::Spec;
 
 use super::program::{self, Words};
 use super::seccomp::Filter;
+use super::turns;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
@@ -63,6 +64,8 @@ impl Executor for Init {
         let failed = |act: &str, error: &dyn std::fmt::Display| ExecutorError::Other(format!("{act}: {error}"));
         fcntl(self.descriptors.status, FcntlArg::F_SETFD(FdFlag::empty()))
             .map_err(|error| failed("leaving the status file open", &error))?;
+        // Without them it only makes way later.
+        let _ = turns::take_short();
         self.filter.install().map_err(|error| failed("installing the filter of system calls", &error))?;
         let words = Words { argv: self.argv.clone(), environment: self.environment.clone() };
         let Err(error) = program::exec(self.descriptors.program, &words);

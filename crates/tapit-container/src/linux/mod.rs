@@ -15,6 +15,7 @@ pub(crate) mod program;
 pub(crate) mod seccomp;
 pub(crate) mod traffic;
 pub(crate) mod tree;
+mod turns;
 pub mod unpack;
 pub mod verbs;
 

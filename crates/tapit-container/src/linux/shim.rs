@@ -245,6 +245,7 @@ impl Streams {
             mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|source| ShimError::Pipes { source })?;
             // Both ends: a program that writes to it never finds nobody reading.
             let fifo = open(path, OpenOptions::new().read(true).write(true))?;
+            hold_more(&fifo);
             // Or a program that opens /dev/stdout by name could not, unless it is root.
             fchown(fifo.as_raw_fd(), Some(Uid::from_raw(identity.host_uid)), None)
                 .map_err(|source| ShimError::Pipes { source })?;
@@ -258,6 +259,15 @@ impl Streams {
             .write_all(&tapit_monitor::ending::NOT_YET.to_ne_bytes())
             .map_err(|source| ShimError::Make { path: dir.file(STATUS), source })?;
         Ok(Self { stdin: open(PathBuf::from("/dev/null"), OpenOptions::new().read(true))?, stdout, stderr, status })
+    }
+}
+
+/// Room for what is written while the monitor lets output gather. A kernel that gives less makes writers wait sooner.
+fn hold_more(fifo: &File) {
+    const BYTES: libc::c_int = 256 * 1024;
+    // SAFETY: the call takes numbers alone; the descriptor is open.
+    unsafe {
+        libc::fcntl(fifo.as_raw_fd(), libc::F_SETPIPE_SZ, BYTES);
     }
 }
 

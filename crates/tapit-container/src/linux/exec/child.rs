@@ -14,6 +14,7 @@ use tapit_monitor::search::{self, Verdict};
 use super::ExecError;
 use crate::linux::pidfd::PidFd;
 use crate::linux::seccomp::Filter;
+use crate::linux::turns;
 
 const LAST_SIGNAL: c_int = 64;
 
@@ -118,6 +119,8 @@ fn prepare(start: &Start) -> Result<(), &'static str> {
         }
     }
     reset_signals();
+    // Without them it only makes way later.
+    let _ = turns::take_short();
     // Held open until the very end for the sake of what may still fail, and closed by the execution itself. Nobody can
     // have a look at them before: this process is not dumpable.
     const FIRST: libc::c_uint = 3;
