@@ -1,0 +1,13 @@
+//! The engine on AWS: the same processes as tasks on ECS Fargate.
+//!
+//! ```text
+//! ProcessTarget ─► plan (pure) ─► Request ─► EcsApi ─► Answer ─► record and memory ─► ProcessObserved
+//! ```
+//!
+//! ECS reconciles by itself, so nothing here starts or stops an instance: services are told what to run and how many of
+//! it, and are looked at. What is made has derived names and tags, and is recorded, so that every call can be made again.
+
+pub mod api;
+mod settings;
+
+pub use settings::EcsSettings;
