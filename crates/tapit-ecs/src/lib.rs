@@ -8,6 +8,15 @@
 //! it, and are looked at. What is made has derived names and tags, and is recorded, so that every call can be made again.
 
 pub mod api;
+mod definition;
+pub mod images;
+mod look;
+pub mod meter;
+mod names;
+mod plan;
+mod record;
 mod settings;
+mod sight;
 
+pub use names::Install;
 pub use settings::EcsSettings;

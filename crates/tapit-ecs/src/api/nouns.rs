@@ -279,7 +279,7 @@ pub struct NewTargetGroup {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TargetHealthCheck {
     pub path: String,
-    /// Also 4xx and 5xx: whoever named no path only wants to know that it answers.
+    /// Also 4xx, which is as far as a load balancer lets it go: whoever named no path only wants to know that it answers.
     pub any_status: bool,
 }
 

@@ -1,0 +1,338 @@
+//! What is to be done for one process: two services, each with a definition and a count.
+//!
+//! ```text
+//! no definition ─► register ─► no service ─► create ─► as wanted ◄─► change {definition, count}
+//!                                  ▲                       │
+//!                               inactive ◄── draining ◄── delete
+//! ```
+
+use tapit_model::{Formation, InstanceKind, Moment, Presence, ProcessKey, ProcessName};
+
+use super::{Deed, Inputs, Wanted, app};
+use crate::api::{
+    Breaker, Network, NewService, Provider, RolloutState, Service, ServiceChange, ServiceStatus, ServiceTarget,
+    TaskStatus,
+};
+use crate::definition;
+use crate::names;
+use crate::record::{Definition, ProcessRecord, Told};
+
+/// So long what a service was told is believed rather than what the account shows: it shows changes late.
+const BELIEVED_MS: u64 = 15_000;
+/// The load balancer's checks do not count for as long as this: a program may take its time to listen.
+const GRACE_SECONDS: u32 = 60;
+
+const KINDS: [InstanceKind; 2] = [InstanceKind::Demand, InstanceKind::Spot];
+
+/// One process's part of the plan.
+#[derive(Debug, Default)]
+pub(super) struct ProcessPlan {
+    pub deeds: Vec<Deed>,
+    pub acted: bool,
+    pub gone: bool,
+    pub busy: bool,
+}
+
+pub(super) fn is_gone(service: &Service) -> bool {
+    service.status == ServiceStatus::Inactive
+}
+
+pub(super) fn plan(inputs: &Inputs<'_>, name: &ProcessName, wanted: &Wanted) -> ProcessPlan {
+    let nothing = ProcessRecord::default();
+    let record = inputs.record.processes.get(name).unwrap_or(&nothing);
+    match &wanted.presence {
+        Presence::Absent(_) => remove(inputs, name, record),
+        Presence::Present(formation) => {
+            let about = About { inputs, name, record, formation, location: wanted.location.as_deref() };
+            let mut plan = ProcessPlan { acted: true, ..ProcessPlan::default() };
+            for kind in KINDS {
+                about.of_kind(kind, &mut plan);
+            }
+            plan.deeds.extend(learn(inputs, name, record));
+            if plan.deeds.is_empty() && !plan.busy {
+                plan.deeds.extend(about.unused());
+            }
+            plan
+        }
+    }
+}
+
+fn service<'a>(inputs: &Inputs<'a>, name: &ProcessName, kind: InstanceKind) -> Option<&'a Service> {
+    let wanted = names::service(name, kind);
+    inputs.look.services.iter().find(|service| service.name == wanted)
+}
+
+/// Tasks of the process that have not stopped.
+fn has_tasks(inputs: &Inputs<'_>, name: &ProcessName) -> bool {
+    let groups = KINDS.map(|kind| format!("service:{}", names::service(name, kind)));
+    inputs.look.tasks.iter().any(|task| task.status != TaskStatus::Stopped && groups.contains(&task.group))
+}
+
+/// Routes first, then services with their tasks, then what they were made from.
+fn remove(inputs: &Inputs<'_>, name: &ProcessName, record: &ProcessRecord) -> ProcessPlan {
+    let mut plan = ProcessPlan::default();
+    if name.is_public() && inputs.record.target.rule.is_some() {
+        // Taken away by the app's part when another process stays, and here when none does.
+        let rule = inputs.record.target.rule.clone().into_iter();
+        if !inputs.is_wanted() {
+            plan.deeds.extend(rule.map(|arn| Deed::DeleteRule { arn }));
+        }
+        plan.busy = true;
+        return plan;
+    }
+    for kind in KINDS {
+        match service(inputs, name, kind).map(|service| service.status) {
+            Some(ServiceStatus::Active) => plan.deeds.push(Deed::DeleteService { process: name.clone(), kind }),
+            Some(ServiceStatus::Draining) => plan.busy = true,
+            Some(ServiceStatus::Inactive) => {}
+            // It may have been made a moment ago and not be shown yet.
+            None => plan.busy |= record.told.get(&kind).is_some_and(|told| is_believed(told.at, inputs.now)),
+        }
+    }
+    if !plan.deeds.is_empty() || plan.busy {
+        return plan;
+    }
+    let mut families = record.registering.keys();
+    plan.deeds.extend(families.next().map(|family| find(name, family)));
+    plan.deeds.extend(record.definitions.keys().map(|arn| deregister(name, arn)));
+    plan.busy = has_tasks(inputs, name);
+    plan.gone = plan.deeds.is_empty() && !plan.busy;
+    plan
+}
+
+fn find(name: &ProcessName, family: &str) -> Deed {
+    Deed::FindDefinition { process: name.clone(), family: family.to_owned() }
+}
+
+fn deregister(name: &ProcessName, arn: &str) -> Deed {
+    Deed::Deregister { process: name.clone(), arn: arn.to_owned() }
+}
+
+/// Revisions that run and that the record does not know: without it, nobody could tell their generation.
+fn learn(inputs: &Inputs<'_>, name: &ProcessName, record: &ProcessRecord) -> Vec<Deed> {
+    let running = KINDS.into_iter().flat_map(|kind| {
+        let services = service(inputs, name, kind).filter(|service| !is_gone(service)).into_iter();
+        let arns = services.flat_map(|service| {
+            let deployed = service.deployments.iter().map(|deployment| &deployment.task_definition);
+            std::iter::once(&service.task_definition).chain(deployed)
+        });
+        arns.map(move |arn| (kind, arn))
+    });
+    let mut deeds: Vec<Deed> = Vec::new();
+    for (kind, arn) in running.filter(|(_, arn)| !record.definitions.contains_key(*arn)) {
+        let deed = Deed::LearnDefinition { process: name.clone(), kind, arn: arn.clone() };
+        if !deeds.contains(&deed) {
+            deeds.push(deed);
+        }
+    }
+    deeds
+}
+
+fn is_believed(at: Moment, now: Moment) -> bool {
+    // After a reboot of this host, moments begin anew.
+    at <= now && now.since(at) < BELIEVED_MS
+}
+
+/// One process that is to run.
+struct About<'a> {
+    inputs: &'a Inputs<'a>,
+    name: &'a ProcessName,
+    record: &'a ProcessRecord,
+    formation: &'a Formation,
+    location: Option<&'a str>,
+}
+
+impl About<'_> {
+    fn count(&self, kind: InstanceKind) -> u32 {
+        match kind {
+            InstanceKind::Demand => self.formation.demand,
+            InstanceKind::Spot => self.formation.spot,
+        }
+    }
+
+    fn of_kind(&self, kind: InstanceKind, plan: &mut ProcessPlan) {
+        let seen = service(self.inputs, self.name, kind);
+        match seen.map(|service| service.status) {
+            Some(ServiceStatus::Draining) => {
+                plan.busy = true;
+                plan.acted &= self.count(kind) == 0;
+            }
+            Some(ServiceStatus::Active) => self.change(kind, seen, plan),
+            Some(ServiceStatus::Inactive) | None => {
+                let told = self.record.told.get(&kind).filter(|told| is_believed(told.at, self.inputs.now));
+                if told.is_some() {
+                    plan.busy = true;
+                    plan.acted = false;
+                } else if self.count(kind) > 0 {
+                    plan.acted = false;
+                    self.create(kind, plan);
+                }
+            }
+        }
+    }
+
+    /// The revision to run; until it is there, what is to be done to have it.
+    fn definition(&self, kind: InstanceKind) -> Result<&str, Option<Deed>> {
+        let ours = |what: &Definition| what.kind == kind && what.generation == self.formation.generation;
+        if let Some((arn, _)) = self.record.definitions.iter().rev().find(|(_, what)| ours(what)) {
+            return Ok(arn);
+        }
+        let key = ProcessKey::new(self.inputs.app, self.name);
+        let family = self.inputs.install.family(&key, kind);
+        if self.record.registering.contains_key(&family) {
+            return Err(Some(find(self.name, &family)));
+        }
+        let Some(location) = self.location else { return Err(None) };
+        let new = definition::new(self.inputs, &key, kind, (self.formation, location));
+        let fingerprint = definition::fingerprint_of(&new.container.labels).unwrap_or_default().to_owned();
+        let what = Definition { kind, generation: self.formation.generation, fingerprint };
+        Err(Some(Deed::Register { process: self.name.clone(), what, definition: Box::new(new) }))
+    }
+
+    fn create(&self, kind: InstanceKind, plan: &mut ProcessPlan) {
+        let ready =
+            if self.formation.public { app::is_public_ready(self.inputs) } else { app::is_ready(self.inputs.record) };
+        let arn = match self.definition(kind) {
+            Ok(arn) => arn,
+            Err(deed) => {
+                plan.deeds.extend(deed);
+                plan.busy = true;
+                return;
+            }
+        };
+        plan.busy = true;
+        let Some(group) = self.inputs.record.security_group.clone().filter(|_| ready) else { return };
+        let inputs = self.inputs;
+        let key = ProcessKey::new(inputs.app, self.name);
+        let service = NewService {
+            cluster: inputs.install.cluster(inputs.app),
+            name: names::service(self.name, kind),
+            task_definition: arn.to_owned(),
+            desired: self.count(kind),
+            provider: match kind {
+                InstanceKind::Demand => Provider::Fargate,
+                InstanceKind::Spot => Provider::FargateSpot,
+            },
+            network: Network {
+                subnets: inputs.account.subnets.clone(),
+                security_groups: std::iter::once(group).chain(inputs.settings.security_groups.iter().cloned()).collect(),
+                assign_public_ip: inputs.account.assign_public_ip,
+            },
+            target: self.target(),
+            // Nothing has run yet that it could go back to.
+            breaker: Breaker::Off,
+            client_token: inputs.install.client_token(&key, kind, self.formation.generation),
+            tags: inputs.install.process_tags(&key),
+        };
+        plan.deeds.push(Deed::CreateService { process: self.name.clone(), kind, service: Box::new(service) });
+    }
+
+    fn target(&self) -> Option<ServiceTarget> {
+        let group = self.inputs.record.target.group.clone().filter(|_| self.formation.public)?;
+        Some(ServiceTarget {
+            target_group: group,
+            container: definition::CONTAINER.to_owned(),
+            port: self.formation.port.get(),
+            grace_seconds: GRACE_SECONDS,
+        })
+    }
+
+    fn change(&self, kind: InstanceKind, seen: Option<&Service>, plan: &mut ProcessPlan) {
+        let Some(seen) = seen else { return };
+        if seen.target_group.is_some() != self.formation.public {
+            // A service keeps its load balancer, or its lack of one, for as long as it lives.
+            plan.deeds.push(Deed::DeleteService { process: self.name.clone(), kind });
+            plan.acted = false;
+            return;
+        }
+        let now = self.inputs.now;
+        let told = self.record.told.get(&kind).filter(|told| is_believed(told.at, now));
+        let late = |told: &&Told| told.desired != seen.desired || told.task_definition != seen.task_definition;
+        let (desired, current) = match told.filter(late) {
+            Some(told) => {
+                plan.busy = true;
+                plan.acted = false;
+                (told.desired, told.task_definition.as_str())
+            }
+            None => (seen.desired, seen.task_definition.as_str()),
+        };
+        let count = self.count(kind);
+        let definition = if count == 0 {
+            // Nothing is to run, so any revision will do.
+            None
+        } else {
+            match self.definition(kind) {
+                Ok(arn) if arn == current || self.is_given_up(arn, seen) => None,
+                Ok(arn) => Some(arn.to_owned()),
+                Err(deed) => {
+                    plan.deeds.extend(deed);
+                    plan.busy = true;
+                    plan.acted = false;
+                    return;
+                }
+            }
+        };
+        plan.busy |= !is_steady(seen);
+        if definition.is_none() && desired == count {
+            return;
+        }
+        plan.acted = false;
+        plan.deeds.push(self.order(kind, seen, (definition, current, (desired != count).then_some(count))));
+    }
+
+    /// ECS has gone back from it by itself; the server learns of it and decides.
+    fn is_given_up(&self, arn: &str, seen: &Service) -> bool {
+        let failed = seen
+            .deployments
+            .iter()
+            .any(|deployment| deployment.task_definition == arn && deployment.state == RolloutState::Failed);
+        failed || self.record.given_up.iter().any(|given_up| given_up == arn)
+    }
+
+    fn order(
+        &self,
+        kind: InstanceKind,
+        seen: &Service,
+        (definition, current, desired): (Option<String>, &str, Option<u32>),
+    ) -> Deed {
+        let completed = seen.deployments.iter().any(|deployment| deployment.state == RolloutState::Completed);
+        let breaker = if completed && seen.running > 0 { Breaker::RollsBack } else { Breaker::Off };
+        let told = Told {
+            at: self.inputs.now,
+            desired: desired.unwrap_or(seen.desired),
+            task_definition: definition.clone().unwrap_or_else(|| current.to_owned()),
+        };
+        let change = ServiceChange {
+            cluster: self.inputs.install.cluster(self.inputs.app),
+            service: names::service(self.name, kind),
+            desired,
+            breaker: definition.as_ref().map(|_| breaker),
+            // The port may be another one; with a new revision there is a new deployment anyway.
+            target: definition.as_ref().and_then(|_| self.target()),
+            task_definition: definition,
+        };
+        Deed::ChangeService { process: self.name.clone(), kind, change, told }
+    }
+
+    /// Revisions that nothing runs any more, once all is quiet.
+    fn unused(&self) -> Vec<Deed> {
+        let used = |arn: &str| {
+            KINDS.into_iter().filter_map(|kind| service(self.inputs, self.name, kind)).any(|service| {
+                service.task_definition == arn
+                    || service.deployments.iter().any(|deployment| deployment.task_definition == arn)
+            }) || self.inputs.look.tasks.iter().any(|task| task.task_definition == arn && task.status != TaskStatus::Stopped)
+        };
+        let old = self.record.definitions.iter().filter(|(_, what)| what.generation < self.formation.generation);
+        old.filter(|(arn, _)| !used(arn)).map(|(arn, _)| deregister(self.name, arn)).collect()
+    }
+}
+
+/// The wanted deployment is complete, with as many tasks as wanted. One that was given up may stay listed.
+pub(super) fn is_steady(service: &Service) -> bool {
+    let done = service.deployments.iter().all(|deployment| match deployment.state {
+        RolloutState::Completed => deployment.primary,
+        RolloutState::Failed => !deployment.primary,
+        RolloutState::InProgress => false,
+    });
+    done && service.running == service.desired && service.pending == 0
+}

@@ -1,0 +1,70 @@
+//! Who took whose place.
+//!
+//! A service only knows how many tasks it wants. To count failures in a row, a task that ECS made after another one had
+//! failed is taken for the one in its place: the oldest place first, within one generation and kind.
+
+use tapit_model::{InstanceKind, Timestamp};
+
+use super::memory::{Memory, Place, Took};
+
+struct Open {
+    arn: String,
+    kind: InstanceKind,
+    generation: u64,
+    left_at: Timestamp,
+}
+
+pub(super) fn take(memory: &mut Memory) {
+    let mut open = open(memory);
+    for (arn, from) in pairs(memory, &mut open) {
+        if let Some(ending) = memory.tasks.get_mut(&from).and_then(|task| task.ending.as_mut()) {
+            ending.place = Place::Taken;
+        }
+        if let Some(task) = memory.tasks.get_mut(&arn) {
+            task.took = Some(Took { from, exit: None, failures: 0 });
+        }
+    }
+    // How the one before ended may be known in full only after another one stood in its place.
+    let known: Vec<(String, Took)> = memory
+        .tasks
+        .iter()
+        .filter_map(|(arn, task)| {
+            let took = task.took.as_ref()?;
+            let before = memory.tasks.get(&took.from)?;
+            let ending = before.ending.as_ref()?;
+            let failures = before.failures_with(ending);
+            Some((arn.clone(), Took { from: took.from.clone(), exit: ending.exit, failures }))
+        })
+        .collect();
+    for (arn, took) in known {
+        if let Some(task) = memory.tasks.get_mut(&arn) {
+            task.took = Some(took);
+        }
+    }
+}
+
+/// Places that nobody has taken yet, the oldest first.
+fn open(memory: &Memory) -> Vec<Open> {
+    let left = memory.oldest_first().into_iter().filter_map(|(arn, task)| {
+        let ending = task.failed().filter(|ending| ending.place == Place::Open)?;
+        let (kind, generation) = (task.kind, task.generation);
+        Some(Open { arn: arn.to_owned(), kind, generation, left_at: ending.at })
+    });
+    left.collect()
+}
+
+fn pairs(memory: &Memory, open: &mut Vec<Open>) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for (arn, task) in memory.oldest_first().into_iter().filter(|(_, task)| task.took.is_none()) {
+        let fits = |place: &Open| {
+            place.kind == task.kind
+                && place.generation == task.generation
+                && place.arn != arn
+                && place.left_at <= task.created_at
+        };
+        if let Some(at) = open.iter().position(fits) {
+            pairs.push((arn.to_owned(), open.remove(at).arn));
+        }
+    }
+    pairs
+}

@@ -1,0 +1,9 @@
+//! The engine against an emulator of AWS with real containers, and the layer that makes the emulator strict.
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "the tests of the whole program use more of it")]
+mod support;
+
+mod strict;
+mod trial;
+mod wire;
