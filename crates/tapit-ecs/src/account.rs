@@ -9,8 +9,6 @@ mod balancer;
 mod network;
 mod removal;
 mod role;
-#[cfg(test)]
-mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,7 +106,8 @@ pub struct Account {
     /// As it is on the disk.
     known: Mutex<Option<AccountRecord>>,
     /// Held while something is found or made.
-    making: tokio::sync::Mutex<Failures>,
+    making: tokio::sync::Mutex<()>,
+    failures: Mutex<Failures>,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +130,7 @@ impl Account {
     pub fn open(config: AccountConfig) -> Result<Self, BooksError> {
         let book = config.books.read_account()?;
         let known = book.filter(|book| book.settings == config.settings).map(|book| book.record);
-        Ok(Self { config, known: Mutex::new(known), making: tokio::sync::Mutex::default() })
+        Ok(Self { config, known: Mutex::new(known), making: tokio::sync::Mutex::default(), failures: Mutex::default() })
     }
 
     /// As far as it is known by now. No calls.
@@ -144,12 +143,11 @@ impl Account {
         if let Some(known) = self.known() {
             return Ok(known);
         }
-        let mut failures = self.making.lock().await;
-        if let Some(known) = self.known() {
-            return Ok(known);
+        let _making = self.making.lock().await;
+        match self.known() {
+            Some(known) => Ok(known),
+            None => self.resting(Part::Base, self.find_base()).await,
         }
-        let result = self.resting(&mut failures, Part::Base, self.find_base()).await;
-        result.map_err(|trouble| *trouble)
     }
 
     /// The load balancer, besides.
@@ -158,17 +156,16 @@ impl Account {
         if base.balancer.is_some() {
             return Ok(base);
         }
-        let mut failures = self.making.lock().await;
-        if let Some(known) = self.known().filter(|known| known.balancer.is_some()) {
-            return Ok(known);
+        let _making = self.making.lock().await;
+        match self.known().filter(|known| known.balancer.is_some()) {
+            Some(known) => Ok(known),
+            None => self.resting(Part::Balancer, self.find_balancer(base)).await,
         }
-        let result = self.resting(&mut failures, Part::Balancer, self.find_balancer(base)).await;
-        result.map_err(|trouble| *trouble)
     }
 
     /// Forgets failures: something has changed that may help.
-    pub async fn try_again(&self) {
-        *self.making.lock().await = Failures::default();
+    pub fn try_again(&self) {
+        *self.failures() = Failures::default();
     }
 
     /// Where the shared load balancer answers, as far as it is known.
@@ -179,34 +176,32 @@ impl Account {
     /// Carries out a part unless it has failed a moment ago.
     async fn resting(
         &self,
-        failures: &mut Failures,
         part: Part,
         work: impl Future<Output = Result<AccountRecord, AccountError>> + Send,
-    ) -> Result<AccountRecord, Box<AccountTrouble>> {
-        let failed = failures.of(part);
-        if let Some(trouble) = failed
+    ) -> Result<AccountRecord, AccountTrouble> {
+        let failed = self.failures().of(part).clone();
+        if let Some(trouble) = &failed
             && self.config.clock.moment() < trouble.until
         {
-            return Err(Box::new(trouble.clone()));
+            return Err(trouble.clone());
         }
-        match work.await {
+        let error = match work.await {
             Ok(record) => {
-                *failed = None;
-                Ok(record)
+                *self.failures().of(part) = None;
+                return Ok(record);
             }
-            Err(error) => {
-                let count = failed.as_ref().map_or(0, |trouble| trouble.failures).saturating_add(1);
-                let trouble = AccountTrouble {
-                    text: error.to_string(),
-                    is_news: count > 1 || error.is_news_at_once(),
-                    until: self.config.clock.moment().plus_millis(pace::millis(pace::back_off(count))),
-                    failures: count,
-                };
-                tracing::warn!(error = %tapit_model::describe(&error), failures = count, "preparing the AWS account");
-                *failed = Some(trouble.clone());
-                Err(Box::new(trouble))
-            }
-        }
+            Err(error) => error,
+        };
+        let count = failed.map_or(0, |trouble| trouble.failures).saturating_add(1);
+        let trouble = AccountTrouble {
+            text: error.to_string(),
+            is_news: count > 1 || error.is_news_at_once(),
+            until: self.config.clock.moment().plus_millis(pace::millis(pace::back_off(count))),
+            failures: count,
+        };
+        tracing::warn!(error = %tapit_model::describe(&error), failures = count, "preparing the AWS account");
+        *self.failures().of(part) = Some(trouble.clone());
+        Err(trouble)
     }
 
     async fn find_base(&self) -> Result<AccountRecord, AccountError> {
@@ -233,6 +228,10 @@ impl Account {
         off_thread(move || books.write_account(&book)).await?;
         *self.lock() = Some(record.clone());
         Ok(record)
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<AccountRecord>> {

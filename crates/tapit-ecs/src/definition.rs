@@ -105,3 +105,152 @@ fn stop_timeout(formation: &Formation) -> u16 {
     let seconds = formation.lifecycle.stop_timeout.0.clamp(*STOP_TIMEOUT.start(), *STOP_TIMEOUT.end());
     u16::try_from(seconds).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tapit_model::{
+        AppName, Capability, CommandLine, Confinement, CpuMillis, Digest, ImageRef, Lifecycle, MemoryMib, Moment,
+        PinnedImage, Port, ProcessName, Seconds, Size,
+    };
+
+    use super::*;
+    use crate::look::Look;
+    use crate::names::Install;
+    use crate::record::{AccountRecord, AppRecord};
+    use crate::settings::EcsSettings;
+
+    fn install() -> Install {
+        Install::of(Path::new("/var/lib/tapit"))
+    }
+
+    fn key() -> ProcessKey {
+        let app = AppName::parse("shop").expect("legal");
+        ProcessKey::new(&app, &ProcessName::parse("api").expect("legal"))
+    }
+
+    fn formation() -> Formation {
+        let port = Port::new(8080).expect("not zero");
+        Formation {
+            generation: 7,
+            image: PinnedImage {
+                reference: ImageRef::parse("app:v1").expect("legal"),
+                digest: Digest::parse(&format!("sha256:{}", "a".repeat(64))).expect("legal"),
+                exposed: Vec::new(),
+            },
+            command: None,
+            port,
+            check: Check::Tcp(port),
+            health_timeout: Seconds(60),
+            size: Size { memory: MemoryMib::from_mib(1024), cpu: CpuMillis::from_millis(250) },
+            demand: 1,
+            stand_ins: 0,
+            spot: 0,
+            lifecycle: Lifecycle::default(),
+            confinement: Confinement::default(),
+            public: false,
+            variables: vec![("COLOUR".to_owned(), "blue".to_owned()), ("PORT".to_owned(), "1".to_owned())],
+            version: "v1".to_owned(),
+        }
+    }
+
+    fn made(kind: InstanceKind, formation: &Formation) -> NewTaskDefinition {
+        let key = key();
+        let account = AccountRecord {
+            vpc: String::new(),
+            subnets: Vec::new(),
+            assign_public_ip: true,
+            execution_role: "role".to_owned(),
+            balancer: None,
+        };
+        let inputs = Inputs {
+            install: &install(),
+            settings: &EcsSettings { task_role: Some("task-role".to_owned()), ..EcsSettings::default() },
+            region: "eu-central-1",
+            account: &account,
+            app: &key.app,
+            wanted: &BTreeMap::new(),
+            record: &AppRecord::default(),
+            look: &Look::default(),
+            now: Moment(0),
+        };
+        new(&inputs, &key, kind, (formation, "registry/app@sha256:a"))
+    }
+
+    #[test]
+    fn a_definition_says_everything_that_a_formation_does() {
+        let made = made(InstanceKind::Spot, &formation());
+        assert_eq!(made.family, format!("tapit-{}-shop_api_spot", install().as_str()));
+        assert_eq!((made.cpu, made.memory_mib), (256, 1024));
+        assert_eq!((made.execution_role.as_deref(), made.task_role.as_deref()), (Some("role"), Some("task-role")));
+        assert_eq!(made.tags.get("tapit:process").map(String::as_str), Some("api"));
+        let container = made.container;
+        assert_eq!((container.name.as_str(), container.image.as_str()), ("app", "registry/app@sha256:a"));
+        assert_eq!((container.port, container.stop_timeout), (Some(8080), 30));
+        assert_eq!((container.command, container.cap_add), (Vec::new(), Vec::new()));
+        assert_eq!((container.log_region.as_str(), container.log_prefix.as_str()), ("eu-central-1", "api"));
+        assert!(container.log_group.starts_with("/tapit/") && container.log_group.ends_with("/shop"));
+        let environment: Vec<String> =
+            container.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            environment,
+            [
+                "COLOUR=blue",
+                "PORT=8080",
+                "TAPIT_APP=shop",
+                "TAPIT_INSTANCE_KIND=spot",
+                "TAPIT_PROCESS=api",
+                "TAPIT_VERSION=v1"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_with_shell_operators_runs_in_the_shell_of_the_image() {
+        let command = |text: &str| {
+            let command = Some(CommandLine::parse(text).expect("legal"));
+            made(InstanceKind::Demand, &Formation { command, ..formation() }).container.command
+        };
+        assert_eq!(command("serve --port 'a b'"), ["serve", "--port", "a b"]);
+        assert_eq!(command("serve && exit"), ["/bin/sh", "-c", "serve && exit"]);
+    }
+
+    #[test]
+    fn the_time_to_stop_is_one_that_fargate_waits() {
+        for (wanted, given) in [(0, 2), (2, 2), (90, 90), (120, 120), (3600, 120)] {
+            let lifecycle = Lifecycle { stop_timeout: Seconds(wanted), ..Lifecycle::default() };
+            let made = made(InstanceKind::Demand, &Formation { lifecycle, ..formation() });
+            assert_eq!(made.container.stop_timeout, given);
+        }
+    }
+
+    #[test]
+    fn a_process_that_listens_nowhere_has_no_port() {
+        let quiet = Formation { check: Check::Uptime(Seconds(5)), ..formation() };
+        assert_eq!(made(InstanceKind::Demand, &quiet).container.port, None);
+    }
+
+    #[test]
+    fn labels_tell_what_it_was_made_from() {
+        let of = |formation: &Formation| {
+            let labels = made(InstanceKind::Demand, formation).container.labels;
+            (generation_of(&labels), fingerprint_of(&labels).map(str::to_owned))
+        };
+        let (generation, fingerprint) = of(&formation());
+        assert_eq!(generation, Some(7));
+        assert_eq!((generation, fingerprint.clone()), of(&formation()), "the same for the same");
+        let confinement = Confinement { cap_add: [Capability::SysPtrace].into(), ..Confinement::default() };
+        for other in [
+            Formation { generation: 8, ..formation() },
+            Formation { version: "v2".to_owned(), ..formation() },
+            Formation { confinement, ..formation() },
+        ] {
+            assert_ne!(of(&other).1, fingerprint);
+        }
+        // How many run is no matter of what they are made from.
+        assert_eq!(of(&Formation { demand: 5, ..formation() }).1, fingerprint);
+        let foreign = BTreeMap::from([(GENERATION.to_owned(), "many".to_owned())]);
+        assert_eq!((generation_of(&foreign), fingerprint_of(&foreign)), (None, None));
+    }
+}

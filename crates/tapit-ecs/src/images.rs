@@ -179,7 +179,7 @@ impl EcsImages {
             }
             None => {
                 let text = format!(
-                    "{text}. AWS might reach it, but what runs is pinned to what its name stands for now, and that is \
+                    "{text}. AWS might reach it, but what runs is pinned to what its name means at present, and that is \
                      asked from here"
                 );
                 Err(EngineError::Image { image: named, fault: ImageFault::Unreachable, text })

@@ -7,9 +7,15 @@
 //! ECS reconciles by itself, so nothing here starts or stops an instance: services are told what to run and how many of
 //! it, and are looked at. What is made has derived names and tags, and is recorded, so that every call can be made again.
 
+mod account;
 pub mod api;
+#[cfg(feature = "aws")]
+pub mod aws;
+mod books;
 mod definition;
+pub mod engine;
 pub mod images;
+mod logs;
 mod look;
 pub mod meter;
 mod names;
@@ -17,6 +23,9 @@ mod plan;
 mod record;
 mod settings;
 mod sight;
+#[cfg(feature = "sim")]
+pub mod sim;
 
+pub use engine::{Ecs, EcsConfig, TaskImages};
 pub use names::Install;
 pub use settings::EcsSettings;

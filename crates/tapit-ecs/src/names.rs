@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_called_spot_is_not_taken_for_spot_instances() {
-        let (api, api_spot) = (ProcessName::parse("api").expect("legal"), ProcessName::parse("api-spot").expect("legal"));
-        let names =
-            [(&api, InstanceKind::Demand), (&api, InstanceKind::Spot), (&api_spot, InstanceKind::Demand)];
+        let (api, api_spot) =
+            (ProcessName::parse("api").expect("legal"), ProcessName::parse("api-spot").expect("legal"));
+        let names = [(&api, InstanceKind::Demand), (&api, InstanceKind::Spot), (&api_spot, InstanceKind::Demand)];
         for (process, kind) in names {
             assert_eq!(process_of_service(&service(process, kind)), Some((process.clone(), kind)));
         }

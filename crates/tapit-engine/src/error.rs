@@ -34,6 +34,9 @@ pub enum EngineError {
     NotRunning(String),
     #[error("{0:?} is no position in a log of this engine")]
     UnknownPosition(String),
+    /// What this engine cannot do at all: `why` is a sentence, perhaps with what to do instead.
+    #[error("{what} is not possible here: {why}")]
+    Unsupported { what: &'static str, why: &'static str },
     /// An act on this host or on an API failed; the act names the thing.
     #[error("{act}")]
     Act {

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapit_model::{
-    Digest, ImageRef, ImageView, InstanceId, InstanceKey, MemoryMib, PinnedImage, ProcessKey, ProcessObserved,
-    ProcessTarget, PruneExtent, RegistryName, RegistrySettings, Transfer, Usage, UsageOf,
+    AppName, Digest, EngineKind, ImageRef, ImageView, InstanceId, InstanceKey, MemoryMib, PinnedImage, ProcessKey,
+    ProcessObserved, ProcessTarget, PruneExtent, RegistryName, RegistrySettings, Transfer, Usage, UsageOf,
 };
 
 pub use error::{EngineError, ImageFault};
@@ -55,6 +55,17 @@ pub struct Prepared {
 pub trait Engine: Send + Sync {
     /// `embedded` or `ecs`.
     fn name(&self) -> &'static str;
+
+    /// By whose rules instances are made and changed. One on the server's own machine need not say so.
+    fn kind(&self) -> EngineKind {
+        EngineKind::Embedded
+    }
+
+    /// Where the app is reached from outside; `None` where it is nowhere, or where the server's own router leads to it.
+    /// Cheap: no system calls.
+    fn url(&self, _app: &AppName) -> Option<String> {
+        None
+    }
 
     /// States the whole world once, at start-up: instances of processes that are not named are removed.
     async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError>;

@@ -31,6 +31,8 @@ pub enum EventKind {
     InstanceResized,
     ConfinementLoosened,
     SpotInterrupted,
+    FallbackStarted,
+    FallbackPaidBack,
     Blocked,
     Unblocked,
 }
@@ -63,6 +65,8 @@ impl EventKind {
             EventKind::InstanceResized => "instance_resized",
             EventKind::ConfinementLoosened => "confinement_loosened",
             EventKind::SpotInterrupted => "spot_interrupted",
+            EventKind::FallbackStarted => "fallback_started",
+            EventKind::FallbackPaidBack => "fallback_paid_back",
             EventKind::Blocked => "blocked",
             EventKind::Unblocked => "unblocked",
         }

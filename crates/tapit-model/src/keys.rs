@@ -9,6 +9,7 @@ pub enum ProcessField {
     Cpu,
     Demand,
     Spot,
+    SpotFallback,
     Command,
     Image,
     Port,
@@ -68,6 +69,14 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         synonyms: &["spot"],
         value: "N",
         help: "number of spot instances (default 0; +N and -N on set)",
+        on_create: true,
+    },
+    KeyInfo {
+        field: ProcessField::SpotFallback,
+        name: "spot_fallback",
+        synonyms: &[],
+        value: "TIME|none",
+        help: "after this long, missing spot instances run on demand until spot is back (default none)",
         on_create: true,
     },
     KeyInfo {

@@ -5,9 +5,12 @@
 
 mod command;
 mod confinement;
+mod difference;
+mod engine;
 mod error;
 mod event;
 mod exec;
+mod fallback;
 mod held;
 mod ids;
 mod image;
@@ -29,9 +32,12 @@ mod world;
 
 pub use command::CommandLine;
 pub use confinement::{Capability, Confinement};
+pub use difference::DifferenceView;
+pub use engine::EngineKind;
 pub use error::{Code, Refusal, describe, nearest};
 pub use event::{Event, EventKind};
 pub use exec::{EXEC_MAX_PAYLOAD, EXEC_PROTOCOL, EXEC_WINDOW, ExecFrame, ExecFrameError, WindowSize};
+pub use fallback::Fallback;
 pub use held::{ImageKey, ImageOrigin, PruneExtent};
 pub use ids::{AppName, InstanceId, InstanceKey, NameError, ProcessKey, ProcessName};
 pub use image::{Digest, ImageError, ImageRef};

@@ -149,6 +149,8 @@ pub enum BlockedCode {
     Capacity,
     /// A new attempt waits after failures.
     BackOff,
+    /// Whoever runs the instances refuses, or does not answer.
+    Provider,
 }
 
 impl BlockedCode {
@@ -160,6 +162,7 @@ impl BlockedCode {
             BlockedCode::ImageUnavailable => "image_unavailable",
             BlockedCode::Capacity => "capacity",
             BlockedCode::BackOff => "back_off",
+            BlockedCode::Provider => "provider",
         }
     }
 }

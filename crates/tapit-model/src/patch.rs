@@ -68,6 +68,8 @@ pub struct ProcessPatch {
     pub cpu: Option<Assign<CpuMillis>>,
     pub demand: Option<Assign<CountChange>>,
     pub spot: Option<Assign<CountChange>>,
+    /// `none` is `Clear`: there is no other default to go back to.
+    pub spot_fallback: Option<Assign<Seconds>>,
     pub command: Option<Assign<CommandLine>>,
     pub image: Option<Assign<ImageRef>>,
     pub port: Option<Assign<PortSetting>>,
@@ -123,6 +125,7 @@ impl ProcessPatch {
             ProcessField::Cpu => self.cpu = Some(assign(value, |v| CpuMillis::parse(v).map_err(|e| wrong(e.legal)))?),
             ProcessField::Demand => self.demand = Some(count(key, value, create)?),
             ProcessField::Spot => self.spot = Some(count(key, value, create)?),
+            ProcessField::SpotFallback => self.spot_fallback = Some(fallback(key, value)?),
             ProcessField::Command => {
                 self.command = Some(assign(value, |v| CommandLine::parse(v).map_err(Refusal::usage))?);
             }
@@ -179,6 +182,7 @@ impl ProcessPatch {
         put(&mut spec.size.cpu, &self.cpu, default.size.cpu);
         spec.demand = new_count("demand_count", &self.demand, present.demand, default.demand)?;
         spec.spot = new_count("spot_count", &self.spot, present.spot, default.spot)?;
+        put_option(&mut spec.spot_fallback, &self.spot_fallback);
         put_option(&mut spec.command, &self.command);
         put_option(&mut spec.image, &self.image);
         put(&mut spec.port, &self.port, default.port);
@@ -229,6 +233,22 @@ fn count(key: &str, value: &str, create: bool) -> Result<Assign<CountChange>, Re
         ))),
         change @ (Assign::To(_) | Assign::Clear) => Ok(change),
     }
+}
+
+/// The longest time after which one may want stand-ins for spot instances: a day.
+const MAX_FALLBACK: u64 = 86_400;
+
+fn fallback(key: &str, value: &str) -> Result<Assign<Seconds>, Refusal> {
+    if value == "none" {
+        return Ok(Assign::Clear);
+    }
+    assign(value, |v| {
+        Seconds::parse(v).filter(|time| (1..=MAX_FALLBACK).contains(&time.0)).ok_or_else(|| {
+            Refusal::usage(format!(
+                "{key}={value} is not legal; give 1 to {MAX_FALLBACK} seconds, for example {key}=5m, or none"
+            ))
+        })
+    })
 }
 
 fn new_count(key: &str, change: &Option<Assign<CountChange>>, present: u32, default: u32) -> Result<u32, Refusal> {
@@ -288,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn a_fallback_is_a_time_or_none() {
+        let patch = ProcessPatch::parse(&words("spot_fallback=5m"), true).expect("legal");
+        let spec = patch.apply_to(&ProcessSpec::default()).expect("legal");
+        assert_eq!(spec.spot_fallback, Some(Seconds(300)));
+        for text in ["spot_fallback=none", "spot_fallback="] {
+            let patch = ProcessPatch::parse(&words(text), false).expect("legal");
+            assert_eq!(patch.apply_to(&spec), Ok(ProcessSpec::default()), "{text}");
+        }
+    }
+
+    #[test]
     fn wrong_values_name_the_value_and_the_legal_range() {
         for (text, part) in [
             ("memory=abc", "memory=abc is not legal"),
@@ -300,6 +331,8 @@ mod tests {
             ("disabled=maybe", "true or false"),
             ("memroy=1", "did you mean memory?"),
             ("stop_timeout=-1", "0 to 3600 seconds"),
+            ("spot_fallback=0", "1 to 86400 seconds"),
+            ("spot_fallback=25h", "or none"),
             ("userns=maybe", "true or false"),
             ("cap_add=NET_ADMN", "did you mean NET_ADMIN?"),
         ] {

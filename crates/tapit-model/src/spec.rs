@@ -75,6 +75,9 @@ pub struct ProcessSpec {
     pub size: Size,
     pub demand: u32,
     pub spot: u32,
+    /// A spot instance that has been missing for this long is run on demand until spot is back; `None`: never.
+    #[serde(default)]
+    pub spot_fallback: Option<Seconds>,
     pub command: Option<CommandLine>,
     /// `None`: the app's image.
     pub image: Option<ImageRef>,
@@ -93,6 +96,7 @@ impl Default for ProcessSpec {
             size: Size { memory: MemoryMib::from_mib(512), cpu: CpuMillis::from_millis(250) },
             demand: 1,
             spot: 0,
+            spot_fallback: None,
             command: None,
             image: None,
             port: PortSetting::Auto,

@@ -34,7 +34,11 @@ pub struct Formation {
     pub health_timeout: Seconds,
     /// Applied in place to running instances of this generation.
     pub size: Size,
+    /// Those that stand in for spot instances among them.
     pub demand: u32,
+    /// So many of the demand instances only stand in for spot ones: where room is short, what was asked for comes first.
+    #[serde(default)]
+    pub stand_ins: u32,
     pub spot: u32,
     pub lifecycle: Lifecycle,
     #[serde(default)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Wall-clock time in milliseconds since 1970, shown as RFC 3339 in UTC. Never compared to decide anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 

@@ -18,7 +18,8 @@ views! {
         pub name: String,
         pub status: String,
         pub image: Option<String>,
-        pub url: String,
+        /// To open in a browser; `null` while there is no such address.
+        pub url: Option<String>,
         pub processes: Vec<String>,
         pub created_at: String,
         pub updated_at: String,
@@ -135,6 +136,10 @@ views! {
         pub cpu: f64,
         pub demand_count: u32,
         pub spot_count: u32,
+        /// Seconds after which missing spot instances run on demand; `null`: never.
+        pub spot_fallback: Option<u64>,
+        /// So many demand instances stand in for spot ones now, beyond `demand_count`.
+        pub fallback: u32,
         pub running: Counts,
         pub pending: Counts,
         pub command: Vec<String>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, CommandLine, Confinement, Exit, Health, ImageRef, Lifecycle, PinnedImage, PortSetting, ProcessKey,
+    AppName, CommandLine, Confinement, CountChange, Exit, Fallback, Health, ImageRef, InstanceKind, Lifecycle, PinnedImage, PortSetting, ProcessKey,
     ProcessSpec, Size, Timestamp,
 };
 
@@ -37,11 +37,38 @@ pub struct Process {
     pub running_generation: u64,
     /// The last rollout was rolled back: the engine is told to run `running_generation`, not `generation`.
     pub rolled_back: bool,
+    /// What is noted of missing spot instances and of those that stand in for them.
+    #[serde(default)]
+    pub fallback: Fallback,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub restarted_at: Option<Timestamp>,
     /// Being deleted: no instance may be left, then the row goes.
     pub deleting: bool,
+}
+
+impl Process {
+    /// So many instances of a kind are to run: those that were asked for, and among the demand ones those that stand in for
+    /// spot instances.
+    pub fn wanted(&self, kind: InstanceKind) -> u32 {
+        let asked = self.spec.wanted(kind);
+        match kind {
+            InstanceKind::Demand => asked + self.stand_ins(),
+            InstanceKind::Spot => asked,
+        }
+    }
+
+    /// So many demand instances are to stand in for spot ones, and no more than the largest count leaves.
+    pub fn stand_ins(&self) -> u32 {
+        let most = CountChange::MAX.saturating_sub(self.spec.demand);
+        if self.spec.disabled { 0 } else { self.fallback.stand_ins.min(most) }
+    }
+
+    /// The revision that the last change was admitted with, plus one after a rollback of it. Stand-ins that come and go
+    /// raise the revision without anybody's asking, and whoever waits for a change need not know.
+    pub fn asked_revision(&self) -> Revision {
+        Revision(self.revision.0.saturating_sub(self.fallback.raised))
+    }
 }
 
 /// Where a generation's image comes from.

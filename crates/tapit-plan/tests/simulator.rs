@@ -25,8 +25,16 @@ fn every_promise_holds_for_every_seed() {
     }
     println!("{} seeds: {total:?}", seeds.len());
     if seeds.len() >= 1000 {
-        let rare =
-            [total.server_deaths, total.reboots, total.successes, total.rollbacks, total.reclaimed, total.stop_first];
+        let rare = [
+            total.server_deaths,
+            total.reboots,
+            total.successes,
+            total.rollbacks,
+            total.reclaimed,
+            total.stop_first,
+            total.stood_in,
+            total.paid_back,
+        ];
         assert!(rare.iter().all(|times| *times >= 100), "something interesting hardly ever happened: {total:?}");
     }
 }

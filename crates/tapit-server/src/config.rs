@@ -1,9 +1,13 @@
 //! The server's settings: what was given, checked and completed once at start-up.
 
+mod engine;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tapit_model::{MemoryMib, Refusal};
+use tapit_model::Refusal;
+
+pub use engine::{EcsArgs, EngineArgs, EngineChoice, HostSettings};
 
 /// As given on the command line or in the environment; `None`: the default.
 #[derive(Debug, Clone, Default)]
@@ -11,11 +15,8 @@ pub struct ServerArgs {
     pub data_dir: PathBuf,
     pub api: Option<String>,
     pub http: Option<String>,
-    pub engine: Option<String>,
+    pub engine: EngineArgs,
     pub ephemeral: bool,
-    pub capacity_memory: Option<String>,
-    pub spares_memory: Option<String>,
-    pub reserve_memory: Option<String>,
     pub images_disk: Option<String>,
     pub log_format: Option<String>,
 }
@@ -47,11 +48,7 @@ pub struct Config {
     pub api: ApiAddress,
     pub http: SocketAddr,
     pub ephemeral: bool,
-    pub capacity: Option<MemoryMib>,
-    /// For containers that are made before they are needed.
-    pub spares: MemoryMib,
-    /// What the host should keep available; `None`: the engine decides.
-    pub reserve: Option<MemoryMib>,
+    pub engine: EngineChoice,
     pub images_disk: ImagesDisk,
     pub log_format: LogFormat,
     /// Wanted of every caller on TCP.
@@ -60,14 +57,7 @@ pub struct Config {
 
 impl Config {
     pub fn resolve(args: ServerArgs, token: Option<String>) -> Result<Self, Refusal> {
-        match args.engine.as_deref() {
-            None | Some("embedded") => {}
-            Some(other) => {
-                return Err(Refusal::usage(format!(
-                    "--engine {other} is not known to this build; the engine is embedded"
-                )));
-            }
-        }
+        let engine = EngineChoice::resolve(args.engine)?;
         let data_dir = absolute(args.data_dir)?;
         let api = match args.api.as_deref() {
             None => ApiAddress::Unix(data_dir.join(SOCKET)),
@@ -79,11 +69,6 @@ impl Config {
                 "--http {http:?} is not HOST:PORT with a numeric address, for example 127.0.0.1:8080"
             ))
         })?;
-        let capacity = args.capacity_memory.as_deref().map(MemoryMib::parse).transpose().map_err(|error| {
-            Refusal::usage(format!("--capacity-memory {:?} is not legal; {}", error.value, error.legal))
-        })?;
-        let spares = memory_or_none("--spares-memory", args.spares_memory.as_deref())?.unwrap_or(SPARES);
-        let reserve = memory_or_none("--reserve-memory", args.reserve_memory.as_deref())?;
         let images_disk = images_disk(args.images_disk.as_deref())?;
         let log_format = match args.log_format.as_deref() {
             None | Some("text") => LogFormat::Text,
@@ -92,34 +77,9 @@ impl Config {
                 return Err(Refusal::usage(format!("--log-format {other:?} is not known; give text or json")));
             }
         };
-        Ok(Self {
-            data_dir,
-            api,
-            http,
-            ephemeral: args.ephemeral,
-            capacity,
-            spares,
-            reserve,
-            images_disk,
-            log_format,
-            token,
-        })
+        Ok(Self { data_dir, api, http, ephemeral: args.ephemeral, engine, images_disk, log_format, token })
     }
 }
-
-/// Memory, where 0 stands for none at all.
-fn memory_or_none(flag: &str, text: Option<&str>) -> Result<Option<MemoryMib>, Refusal> {
-    let wrong = |error: tapit_model::QuantityError| {
-        Refusal::usage(format!("{flag} {:?} is not legal; {}, or 0 for none", error.value, error.legal))
-    };
-    match text {
-        Some("0") => Ok(Some(MemoryMib::from_mib(0))),
-        text => text.map(MemoryMib::parse).transpose().map_err(wrong),
-    }
-}
-
-/// Some dozen spares.
-const SPARES: MemoryMib = MemoryMib::from_mib(64);
 
 /// GB, of 10^9 bytes as disks have them.
 fn images_disk(text: Option<&str>) -> Result<ImagesDisk, Refusal> {
@@ -179,7 +139,6 @@ mod tests {
         let config = resolve(|_| {}, None).expect("legal");
         assert_eq!(config.api, ApiAddress::Unix("/x/tapit.sock".into()));
         assert_eq!(config.http.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.spares, MemoryMib::from_mib(64));
     }
 
     #[test]
@@ -198,12 +157,8 @@ mod tests {
             let text = resolve(change, None).expect_err(part);
             assert!(text.contains(part), "{text}");
         };
-        check(|a| a.engine = Some("docker".into()), "the engine is embedded");
         check(|a| a.http = Some("localhost".into()), "HOST:PORT");
-        check(|a| a.capacity_memory = Some("lots".into()), "memory=0.5");
-        check(|a| a.spares_memory = Some("1M".into()), "or 0 for none");
-        assert_eq!(resolve(|a| a.spares_memory = Some("0".into()), None).map(|c| c.spares.mib()), Ok(0));
-        check(|a| a.reserve_memory = Some("-1".into()), "or 0 for none");
+        check(|a| a.engine.name = Some("docker".into()), "the engines are embedded and ecs");
         for bad in ["-1", "", "1e3", "inf", "NaN", "2000000", "20GB"] {
             let text = resolve(|a| a.images_disk = Some(bad.into()), None).expect_err(bad);
             assert!(text.contains("GB such as 20"), "{text}");

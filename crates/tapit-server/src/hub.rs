@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tapit_engine::SharedEngine;
-use tapit_model::{ImageRef, ProcessKey, ProcessTarget, RouteTable, Timestamp};
+use tapit_model::{AppName, EngineKind, ImageRef, ProcessKey, ProcessTarget, RouteTable, Timestamp};
 use tapit_plan::app::ImageProgress;
 use tapit_router::RouterHandle;
 use tokio::sync::{Notify, watch};
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use crate::ledger::Ledger;
 use crate::requests::RequestWindows;
 use crate::snapshot::Snapshot;
+use crate::view::{Addresses, router_url};
 
 /// Fixed for the life of the server.
 #[derive(Debug, Clone)]
@@ -118,6 +119,16 @@ impl Hub {
 
     pub fn sent(&self) -> MutexGuard<'_, Sent> {
         lock(&self.sent)
+    }
+}
+
+impl Addresses for Hub {
+    fn url(&self, app: &AppName) -> Option<String> {
+        match self.engine.kind() {
+            EngineKind::Embedded => self.engine.url(app).or_else(|| Some(router_url(app, self.facts.http.port()))),
+            // Tasks are reached through a load balancer, never through a router that may be outside of their network.
+            EngineKind::Ecs => self.engine.url(app),
+        }
     }
 }
 

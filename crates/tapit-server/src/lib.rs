@@ -6,6 +6,8 @@
 pub mod api;
 mod clock;
 mod config;
+mod doctor;
+mod engine;
 mod execute;
 mod hub;
 mod keep;
@@ -24,6 +26,7 @@ mod tests;
 mod traffic;
 pub mod view;
 
-pub use config::ServerArgs;
+pub use config::{EcsArgs, EngineArgs, ServerArgs};
+pub use doctor::examine;
 pub use server::run;
 pub use teardown::teardown;

@@ -127,6 +127,7 @@ fn is_for_good(error: &EngineError) -> bool {
         | EngineError::UnknownInstance(_)
         | EngineError::NotRunning(_)
         | EngineError::UnknownPosition(_)
+        | EngineError::Unsupported { .. }
         | EngineError::Act { .. } => false,
     }
 }

@@ -1,7 +1,7 @@
 //! The loop: look, plan, hand on, and look again. Start-up, steady state and recovery are the same path.
 //!
-//! A pass is made after every wake-up (a request, a change in the engine, an image) and every 30 seconds. Routes go out
-//! first, because requests wait for them; outcomes are committed before their consequences are planned.
+//! A pass is made after every wake-up (a request, a change in the engine, an image), when a plan said that it would differ,
+//! and every 30 seconds. Routes go out first, because requests wait for them; outcomes are committed before their consequences are planned.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tapit_engine::{EngineError, rest_after};
 use tapit_model::{
-    Blocked, Change, Event, InstanceKey, InstanceObserved, ProcessKey, ProcessObserved, ProcessTarget, Rollout,
+    Blocked, Change, Event, InstanceKey, InstanceObserved, Moment, ProcessKey, ProcessObserved, ProcessTarget, Rollout,
     RolloutState, Route, World,
 };
 use tapit_plan::app::{self, AppInputs, AppPlan, Prepare};
@@ -38,7 +38,7 @@ pub enum ReconcileError {
 /// The targets of the whole world, for an engine that starts. Nothing was observed yet, so no outcome may be drawn.
 pub fn initial_targets(world: &World) -> Vec<ProcessTarget> {
     let images = BTreeMap::new();
-    let inputs = |app| AppInputs { now: clock::now(), world, app, observed: &[], images: &images };
+    let inputs = |app| AppInputs { now: clock::now(), moment: clock::moment(), world, app, observed: &[], images: &images };
     world.apps.keys().flat_map(|app| app::plan_app(&inputs(app)).targets).collect()
 }
 
@@ -47,7 +47,7 @@ pub async fn run(hub: Arc<Hub>, mut closing: watch::Receiver<bool>) {
     loop {
         let began = Instant::now();
         let wait = match pass(&hub).await {
-            Ok(()) => IDLE,
+            Ok(look_again) => look_again.map_or(IDLE, |at| IDLE.min(until(at))),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "reconciling; trying again");
                 RETRY
@@ -73,6 +73,7 @@ struct Planned {
     prepare: Vec<Prepare>,
     routes: Vec<Route>,
     blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
+    look_again: Option<Moment>,
 }
 
 impl Planned {
@@ -83,17 +84,24 @@ impl Planned {
         self.prepare.extend(plan.prepare);
         self.routes.extend(plan.route);
         self.blocked.extend(plan.blocked);
+        self.look_again = [self.look_again, plan.look_again].into_iter().flatten().min();
     }
 }
 
-async fn pass(hub: &Arc<Hub>) -> Result<(), ReconcileError> {
+fn until(at: Moment) -> Duration {
+    Duration::from_millis(at.since(clock::moment()))
+}
+
+/// Answers when to look again at the latest; `None`: whenever.
+async fn pass(hub: &Arc<Hub>) -> Result<Option<Moment>, ReconcileError> {
     let observed = hub.engine.observe().await?;
     let world = hub.ledger.world();
     let mut planned = Planned::default();
     {
         let images = hub.images().clone();
         for app in world.apps.keys() {
-            let inputs = AppInputs { now: clock::now(), world: &world, app, observed: &observed, images: &images };
+            let (now, moment) = (clock::now(), clock::moment());
+            let inputs = AppInputs { now, moment, world: &world, app, observed: &observed, images: &images };
             planned.add(app::plan_app(&inputs));
         }
     }
@@ -110,7 +118,7 @@ async fn pass(hub: &Arc<Hub>) -> Result<(), ReconcileError> {
         commit(hub, &world, planned.changes, planned.events).await?;
         hub.nudge();
     }
-    Ok(())
+    Ok(planned.look_again)
 }
 
 /// Swaps the router's table when it differs, and lets the engine look at what is routed now.

@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapit_container::engine::{Embedded, EmbeddedConfig};
 use tapit_engine::{EngineError, SharedEngine};
-use tapit_model::{Code, ProcessObserved, Refusal, Revision, describe};
+use tapit_model::{Code, EngineKind, ProcessObserved, Refusal, Revision, describe};
 use tapit_router::{Router, RouterError};
 use tapit_store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
@@ -18,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{ApiAddress, Config, ImagesDisk, LogFormat, ServerArgs};
+use crate::engine::{self, ChoiceError};
 use crate::hub::{Facts, Hub};
 use crate::ledger::Ledger;
 use crate::lock::{DataDirLock, LockError};
@@ -29,6 +29,8 @@ use crate::{api, clock, keep, reconcile};
 pub enum ServerError {
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     #[error("opening the store")]
     Store(#[from] StoreError),
     #[error("starting the router")]
@@ -55,9 +57,6 @@ pub enum ServerError {
     Runtime(#[source] std::io::Error),
 }
 
-/// The program that the engine re-executes: this very one, also when the file on disk was replaced meanwhile.
-pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
-
 /// Runs a server in the foreground until SIGTERM or SIGINT.
 pub fn run(args: ServerArgs) -> ExitCode {
     let token = std::env::var("TAPIT_TOKEN").ok().filter(|token| !token.is_empty());
@@ -73,7 +72,10 @@ pub fn run(args: ServerArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tapit: {}", describe(&error));
-            let held = matches!(error, ServerError::Lock(LockError::Held { .. }));
+            let held = matches!(
+                error,
+                ServerError::Lock(LockError::Held { .. }) | ServerError::Choice(ChoiceError::Other { .. })
+            );
             ExitCode::from(if held { Code::Conflict } else { Code::Failed }.exit_status())
         }
     }
@@ -105,9 +107,12 @@ fn init_logging(format: LogFormat) {
 async fn serve(config: Config) -> Result<(), ServerError> {
     make_data_dir(&config.data_dir)?;
     let lock = DataDirLock::take(&config.data_dir)?;
+    // Once more when the store is open; until then nothing of the other engine's is touched.
+    engine::refuse_other(&config.data_dir, &config.engine, config.engine.kind())?;
     refuse_lost_store(&config.data_dir)?;
     empty_spool(&config.data_dir)?;
     let ledger = Ledger::open(Store::open(&store_path(&config.data_dir))?)?;
+    ledger.read(|world| engine::claim(&config.data_dir, &config.engine, world))?;
     let router = Router::bind(config.http)?;
     let http = router.local_addr();
     let engine = open_engine(&config, &router).await?;
@@ -159,10 +164,12 @@ pub(crate) fn store_path(data_dir: &Path) -> PathBuf {
     data_dir.join("tapit.db")
 }
 
-/// Without its database a server would take every container for a stranger's and stop it.
+/// Without its database a server would take every instance for a stranger's and stop it. On ECS they leave no trace here but
+/// that note, which is written after the database.
 fn refuse_lost_store(data_dir: &Path) -> Result<(), ServerError> {
     let instances = std::fs::read_dir(data_dir.join("instances")).is_ok_and(|mut apps| apps.next().is_some());
-    if instances && !store_path(data_dir).exists() {
+    let on_ecs = engine::held(data_dir)? == Some(EngineKind::Ecs);
+    if (instances || on_ecs) && !store_path(data_dir).exists() {
         return Err(ServerError::LostStore { path: store_path(data_dir) });
     }
     Ok(())
@@ -179,16 +186,8 @@ fn empty_spool(data_dir: &Path) -> Result<(), ServerError> {
 
 async fn open_engine(config: &Config, router: &Router) -> Result<SharedEngine, ServerError> {
     let traffic = Arc::new(RouterTraffic::new(router.handle()));
-    let embedded = EmbeddedConfig {
-        data_dir: config.data_dir.clone(),
-        exe: OWN_PROGRAM.into(),
-        capacity: config.capacity,
-        spares_memory: config.spares,
-        reserve_memory: config.reserve,
-        traffic,
-    };
-    let engine = Embedded::open(embedded).await?;
-    for warning in tapit_engine::Engine::warnings(&*engine) {
+    let engine = engine::open(&config.engine, &config.data_dir, traffic).await?;
+    for warning in engine.warnings() {
         tracing::warn!("{warning}");
     }
     Ok(engine)
@@ -230,14 +229,14 @@ fn make_data_dir(dir: &Path) -> Result<(), ServerError> {
 pub(crate) fn remove_data(dir: &Path) -> Result<(), ServerError> {
     let failed = |path: &Path, source| ServerError::DataDir { path: path.to_owned(), source };
     let made = dir.join(MADE).exists();
-    for name in ["tapit.db", "tapit.db-wal", "tapit.db-shm", "tapit.sock", "network.json", "lock", MADE] {
+    for name in ["tapit.db", "tapit.db-wal", "tapit.db-shm", "tapit.sock", "network.json", engine::FILE, "lock", MADE] {
         let path = dir.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
             Ok(()) | Err(_) => {}
         }
     }
-    for name in ["instances", "images", "spool"] {
+    for name in ["instances", "images", "spool", "ecs"] {
         let path = dir.join(name);
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
@@ -330,4 +329,26 @@ async fn terminated() -> Result<(), ServerError> {
 /// A refusal for an error of the server, for commands that run without one.
 pub(crate) fn refusal(error: &ServerError) -> Refusal {
     Refusal::failed(describe(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_gone_is_told_where_instances_may_run_without_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let lost = || matches!(refuse_lost_store(dir.path()), Err(ServerError::LostStore { .. }));
+        assert!(!lost(), "nothing was there");
+        std::fs::write(dir.path().join(engine::FILE), r#"{"engine":"embedded"}"#).expect("written");
+        assert!(!lost(), "nothing ran");
+        std::fs::write(dir.path().join(engine::FILE), r#"{"engine":"ecs"}"#).expect("written");
+        assert!(lost(), "nobody here can tell what runs there");
+        std::fs::write(store_path(dir.path()), "").expect("written");
+        assert!(!lost(), "it is there");
+        std::fs::remove_file(store_path(dir.path())).expect("removed");
+        std::fs::remove_file(dir.path().join(engine::FILE)).expect("removed");
+        std::fs::create_dir_all(dir.path().join("instances/shop")).expect("made");
+        assert!(lost(), "containers are there");
+    }
 }

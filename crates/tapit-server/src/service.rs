@@ -1,6 +1,7 @@
 //! What the API can ask: admits changes, answers views, waits for outcomes.
 
 mod changes;
+mod diff;
 mod exec;
 mod images;
 mod logs;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tapit_engine::ExecSession;
 use tapit_model::{
-    AppName, AppView, Code, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView, Outcome, ProcessName,
-    ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request, StatusView, World, describe,
+    AppName, AppView, Code, DifferenceView, EngineKind, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView,
+    Outcome, ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request,
+    StatusView, World, describe,
 };
 use tapit_store::{EventFilter, StoreError};
 
@@ -54,6 +56,10 @@ impl Core for Service {
 
     async fn app(&self, app: &AppName) -> Result<AppView, Refusal> {
         reading::app(&self.hub, app)
+    }
+
+    async fn diff(&self, app: &AppName, engine: EngineKind) -> Result<Vec<DifferenceView>, Refusal> {
+        diff::diff(&self.hub, app, engine).await
     }
 
     async fn processes(&self, app: &AppName) -> Result<Vec<ProcessView>, Refusal> {

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tapit_container::engine::{Embedded, EmbeddedConfig};
-use tapit_engine::{Engine, Traffic};
-use tapit_model::{InstanceKey, MemoryMib, Refusal};
+use tapit_engine::Traffic;
+use tapit_model::{InstanceKey, Refusal};
 
+use crate::engine;
 use crate::lock::{DataDirLock, LockError};
-use crate::server::{OWN_PROGRAM, ServerError, refusal, remove_data, with_runtime};
+use crate::server::{ServerError, refusal, remove_data, with_runtime};
 
 /// How long a running server may take to end before the teardown gives up.
 const SERVER_END: Duration = Duration::from_secs(60);
@@ -40,15 +40,7 @@ pub fn teardown(given: &Path) -> Result<String, Refusal> {
     }
     let lock = take_over(&dir)?;
     let removed = with_runtime(async {
-        let config = EmbeddedConfig {
-            data_dir: dir.clone(),
-            exe: OWN_PROGRAM.into(),
-            capacity: None,
-            spares_memory: MemoryMib::from_mib(0),
-            reserve_memory: Some(MemoryMib::from_mib(0)),
-            traffic: Arc::new(NoTraffic),
-        };
-        let engine = Embedded::open(config).await?;
+        let engine = engine::open(&engine::for_teardown(&dir)?, &dir, Arc::new(NoTraffic)).await?;
         engine.teardown().await?;
         engine.close().await;
         remove_data(&dir)
@@ -60,7 +52,8 @@ pub fn teardown(given: &Path) -> Result<String, Refusal> {
 
 /// A directory that a server has used holds its lock file.
 fn looks_like_ours(dir: &Path) -> bool {
-    dir.join("lock").is_file() && ["tapit.db", "network.json", "instances"].iter().any(|name| dir.join(name).exists())
+    dir.join("lock").is_file()
+        && ["tapit.db", "network.json", "instances", engine::FILE].iter().any(|name| dir.join(name).exists())
 }
 
 /// Ends a running server and holds its lock from then on.

@@ -11,24 +11,29 @@ mod tests;
 mod usage;
 
 use tapit_model::{
-    Blocked, BlockedView, Check, CommandLine, Counts, Event, EventView, HealthView, ImageSource, InstanceId,
+    AppName, Blocked, BlockedView, Check, CommandLine, Counts, Event, EventView, HealthView, ImageSource, InstanceId,
     InstanceKind, InstanceState, PinnedImage, Port, PortSetting, Process, ProcessObserved, ProcessView, RequestCounts,
     Rollout, RolloutView, Template, Timestamp, Usage, World,
 };
 use tapit_plan::app::{health_check, resolve_port, status};
 
-pub use app::app_view;
+pub use app::{app_view, router_url};
 pub use image::{image_view, in_use, is_named};
 pub use usage::usage_views;
 
 /// What all views share.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub world: &'a World,
     /// The engine's name.
     pub engine: &'a str,
-    /// The router's port, for addresses to open in a browser.
-    pub http_port: u16,
+    pub addresses: &'a dyn Addresses,
+}
+
+/// Where apps are reached.
+pub trait Addresses {
+    /// To open in a browser; `None` while there is no such address.
+    fn url(&self, app: &AppName) -> Option<String>;
 }
 
 /// What is known of a process besides what is wanted of it. The default knows nothing.
@@ -59,8 +64,8 @@ pub fn process_view(context: &Context<'_>, process: &Process, sight: Sight<'_>) 
         spot: healthy(sight.observed, InstanceKind::Spot),
     };
     let pending = Counts {
-        demand: spec.wanted(InstanceKind::Demand).saturating_sub(running.demand),
-        spot: spec.wanted(InstanceKind::Spot).saturating_sub(running.spot),
+        demand: process.wanted(InstanceKind::Demand).saturating_sub(running.demand),
+        spot: process.wanted(InstanceKind::Spot).saturating_sub(running.spot),
     };
     ProcessView {
         name: key.process.to_string(),
@@ -69,11 +74,13 @@ pub fn process_view(context: &Context<'_>, process: &Process, sight: Sight<'_>) 
         status: status(process, rollout, sight.observed).as_str().to_owned(),
         disabled: spec.disabled,
         public,
-        url: public.then(|| app::url(&key.app, context.http_port)),
+        url: context.addresses.url(&key.app).filter(|_| public),
         memory: spec.size.memory.gb(),
         cpu: spec.size.cpu.vcpu(),
         demand_count: spec.demand,
         spot_count: spec.spot,
+        spot_fallback: spec.spot_fallback.map(|time| time.0),
+        fallback: process.stand_ins(),
         running,
         pending,
         command: spec.command.as_ref().map(CommandLine::argv).unwrap_or_default().to_vec(),

@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
-use tapit_model::{AppName, ImageKey, ImageRef, ProcessName, Refusal, RegistryName, Words};
+use tapit_model::{AppName, EngineKind, ImageKey, ImageRef, ProcessName, Refusal, RegistryName, Words};
 
 use crate::builder::{Builder, Options};
 use crate::grammar::completion::Shell;
 use crate::grammar::help::Topic;
+use crate::grammar::{Flag, server as flags};
 use crate::surroundings::Surroundings;
 
 /// One command line.
@@ -79,8 +80,8 @@ pub enum Action {
     Teardown {
         data_dir: Option<PathBuf>,
     },
-    /// Looks at this machine.
-    Doctor,
+    /// Looks at what an engine would have here.
+    Doctor(EngineWords),
     /// Needs a server.
     Ask(Command),
 }
@@ -89,6 +90,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     CreateApp { name: AppName, words: Words },
+    DiffApp { engine: EngineKind },
     ListApps,
     ShowApp,
     SetApp { words: Words },
@@ -158,38 +160,89 @@ pub struct ServerWords {
     pub data_dir: Option<PathBuf>,
     pub api: Option<String>,
     pub http: Option<String>,
-    pub engine: Option<String>,
+    pub engine: EngineWords,
     pub ephemeral: bool,
+    pub images_disk: Option<String>,
+    pub log_format: Option<String>,
+}
+
+/// Which engine, and its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineWords {
+    pub name: Option<String>,
     pub capacity_memory: Option<String>,
     pub spares_memory: Option<String>,
     pub reserve_memory: Option<String>,
-    pub images_disk: Option<String>,
-    pub log_format: Option<String>,
+    pub ecs: EcsWords,
+}
+
+/// The settings of the ECS engine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EcsWords {
+    pub region: Option<String>,
+    pub subnets: Option<String>,
+    pub security_groups: Option<String>,
+    pub listener: Option<String>,
+    pub execution_role: Option<String>,
+    pub task_role: Option<String>,
+    pub assign_public_ip: Option<String>,
+}
+
+/// What is to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoctorWanted {
+    pub engine: EngineWords,
+    /// Containers would have their files in this directory.
+    pub dir: PathBuf,
+    pub common: Common,
+}
+
+/// Fills what was not typed from the variable of the flag.
+fn fill(flag: &Flag, slot: &mut Option<String>, surroundings: &Surroundings) -> Result<(), Refusal> {
+    if slot.is_none()
+        && let Some(name) = flag.variable
+        && let Some(value) = surroundings.variable(name)
+    {
+        flag.check(name, value)?;
+        *slot = Some(value.to_owned());
+    }
+    Ok(())
+}
+
+impl EngineWords {
+    /// Fills what was not typed from the environment.
+    pub fn with_environment(mut self, surroundings: &Surroundings) -> Result<Self, Refusal> {
+        let ecs = &mut self.ecs;
+        let slots = [
+            (&flags::ENGINE, &mut self.name),
+            (&flags::CAPACITY_MEMORY, &mut self.capacity_memory),
+            (&flags::SPARES_MEMORY, &mut self.spares_memory),
+            (&flags::RESERVE_MEMORY, &mut self.reserve_memory),
+            (&flags::ECS_REGION, &mut ecs.region),
+            (&flags::ECS_SUBNETS, &mut ecs.subnets),
+            (&flags::ECS_SECURITY_GROUPS, &mut ecs.security_groups),
+            (&flags::ECS_LISTENER, &mut ecs.listener),
+            (&flags::ECS_EXECUTION_ROLE, &mut ecs.execution_role),
+            (&flags::ECS_TASK_ROLE, &mut ecs.task_role),
+            (&flags::ECS_ASSIGN_PUBLIC_IP, &mut ecs.assign_public_ip),
+        ];
+        for (flag, slot) in slots {
+            fill(flag, slot, surroundings)?;
+        }
+        Ok(self)
+    }
 }
 
 impl ServerWords {
     /// Fills what was not typed from the environment: one variable per flag.
     pub fn with_environment(mut self, surroundings: &Surroundings) -> Result<Self, Refusal> {
-        let from = |flag: &crate::grammar::Flag, slot: &mut Option<String>| -> Result<(), Refusal> {
-            if slot.is_none()
-                && let Some(name) = flag.variable
-                && let Some(value) = surroundings.variable(name)
-            {
-                flag.check(name, value)?;
-                *slot = Some(value.to_owned());
-            }
-            Ok(())
-        };
-        use crate::grammar::server as flags;
+        self.engine = self.engine.with_environment(surroundings)?;
+        let from = |flag: &Flag, slot: &mut Option<String>| fill(flag, slot, surroundings);
         let mut data_dir = self.data_dir.take().map(|dir| dir.to_string_lossy().into_owned());
         from(&flags::DATA_DIR, &mut data_dir)?;
         self.data_dir = data_dir.map(PathBuf::from);
         from(&flags::API, &mut self.api)?;
         from(&flags::HTTP, &mut self.http)?;
-        from(&flags::ENGINE, &mut self.engine)?;
-        from(&flags::CAPACITY_MEMORY, &mut self.capacity_memory)?;
-        from(&flags::SPARES_MEMORY, &mut self.spares_memory)?;
-        from(&flags::RESERVE_MEMORY, &mut self.reserve_memory)?;
         from(&flags::IMAGES_DISK, &mut self.images_disk)?;
         from(&flags::LOG_FORMAT, &mut self.log_format)?;
         let mut ephemeral = None;

@@ -20,7 +20,7 @@ use tapit_container::doctor::Check;
 use tapit_model::Refusal;
 
 use commands::Stop;
-use invocation::{Common, ServerWords};
+use invocation::{DoctorWanted, ServerWords};
 use output::Screen;
 use surroundings::Surroundings;
 
@@ -31,8 +31,8 @@ pub enum Ending {
     Exit(u8),
     /// Run a server in the foreground.
     Serve(PathBuf, ServerWords),
-    /// Look at this machine and say what it has and lacks; containers would have their files in this directory.
-    Doctor(PathBuf, Common),
+    /// Look at what an engine has and lacks here, and say it.
+    Doctor(DoctorWanted),
     /// Remove everything that the server of this data directory ever made; it was confirmed.
     Teardown(std::path::PathBuf),
 }
@@ -49,9 +49,9 @@ pub fn run(argv: &[String], surroundings: &Surroundings, screen: &mut Screen) ->
     }
 }
 
-/// Prints what was found of this machine; answers the exit status.
-pub fn doctor(checks: &[Check], common: Common, surroundings: &Surroundings, screen: &mut Screen) -> u8 {
-    match commands::doctor::doctor(checks, common, surroundings, screen) {
+/// Prints what was found; answers the exit status.
+pub fn doctor(checks: &[Check], wanted: DoctorWanted, surroundings: &Surroundings, screen: &mut Screen) -> u8 {
+    match commands::doctor::doctor(checks, wanted, surroundings, screen) {
         Ok(()) => 0,
         Err(stop) => report(stop, screen),
     }

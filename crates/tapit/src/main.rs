@@ -5,16 +5,16 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tapit_cli::commands::Stop;
-use tapit_cli::invocation::ServerWords;
+use tapit_cli::invocation::{DoctorWanted, EcsWords, EngineWords, ServerWords};
 use tapit_cli::output::{Screen, Terminals};
 use tapit_cli::surroundings::Surroundings;
 use tapit_cli::{Ending, report};
 use tapit_model::Refusal;
-use tapit_server::ServerArgs;
+use tapit_server::{EcsArgs, EngineArgs, ServerArgs};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -25,11 +25,7 @@ fn main() -> ExitCode {
     match with_screen(|surroundings, screen| command(arguments, surroundings, screen)) {
         Ending::Exit(status) => ExitCode::from(status),
         Ending::Serve(data_dir, words) => tapit_server::run(server_args(data_dir, words)),
-        Ending::Doctor(dir, common) => {
-            let checks = tapit_container::doctor::examine(Path::new("/proc/self/exe"), &dir);
-            let status = with_screen(|surroundings, screen| tapit_cli::doctor(&checks, common, surroundings, screen));
-            ExitCode::from(status)
-        }
+        Ending::Doctor(wanted) => doctor(wanted),
         Ending::Teardown(data_dir) => match tapit_server::teardown(&data_dir) {
             Ok(done) => {
                 with_screen(|_, screen| screen.say(&done));
@@ -38,6 +34,15 @@ fn main() -> ExitCode {
             Err(refusal) => ExitCode::from(with_screen(|_, screen| report(Stop::Refused(refusal), screen))),
         },
     }
+}
+
+fn doctor(wanted: DoctorWanted) -> ExitCode {
+    let checks = tapit_server::examine(engine_args(wanted.engine.clone()), &wanted.dir);
+    let status = with_screen(|surroundings, screen| match checks {
+        Ok(checks) => tapit_cli::doctor(&checks, wanted, surroundings, screen),
+        Err(refusal) => report(Stop::Refused(refusal), screen),
+    });
+    ExitCode::from(status)
 }
 
 /// Lends the standard streams. They are given back before a server starts: its threads write to them too.
@@ -62,28 +67,13 @@ fn command(arguments: Vec<OsString>, surroundings: &Surroundings, screen: &mut S
 }
 
 fn server_args(data_dir: PathBuf, words: ServerWords) -> ServerArgs {
-    let ServerWords {
-        data_dir: _,
-        api,
-        http,
-        engine,
-        ephemeral,
-        capacity_memory,
-        spares_memory,
-        reserve_memory,
-        images_disk,
-        log_format,
-    } = words;
-    ServerArgs {
-        data_dir,
-        api,
-        http,
-        engine,
-        ephemeral,
-        capacity_memory,
-        spares_memory,
-        reserve_memory,
-        images_disk,
-        log_format,
-    }
+    let ServerWords { data_dir: _, api, http, engine, ephemeral, images_disk, log_format } = words;
+    ServerArgs { data_dir, api, http, engine: engine_args(engine), ephemeral, images_disk, log_format }
+}
+
+fn engine_args(words: EngineWords) -> EngineArgs {
+    let EngineWords { name, capacity_memory, spares_memory, reserve_memory, ecs } = words;
+    let EcsWords { region, subnets, security_groups, listener, execution_role, task_role, assign_public_ip } = ecs;
+    let ecs = EcsArgs { region, subnets, security_groups, listener, execution_role, task_role, assign_public_ip };
+    EngineArgs { name, capacity_memory, spares_memory, reserve_memory, ecs }
 }

@@ -56,10 +56,11 @@ pub struct Books {
 }
 
 impl Books {
-    pub fn open(layout: &Layout) -> Result<Self, ImageStoreError> {
+    /// With the images for a platform.
+    pub fn open(layout: &Layout, platform: &Platform) -> Result<Self, ImageStoreError> {
         let path = layout.names();
         let failed = |source| ImageStoreError::Names { path: path.clone(), source };
-        let images = read_images(layout).map_err(failed)?;
+        let images = read_images(layout, platform).map_err(failed)?;
         let mut names = read_names(layout).map_err(failed)?;
         names.retain(|name, named| {
             let held = images.contains_key(&named.digest);
@@ -308,7 +309,7 @@ impl Pages {
 }
 
 /// The images whose file is what its name says. Others are ignored: asking for the image again mends them.
-fn read_images(layout: &Layout) -> io::Result<BTreeMap<Digest, Arc<Config>>> {
+fn read_images(layout: &Layout, platform: &Platform) -> io::Result<BTreeMap<Digest, Arc<Config>>> {
     let mut images = BTreeMap::new();
     for entry in std::fs::read_dir(&layout.images)? {
         let name = entry?.file_name();
@@ -318,7 +319,7 @@ fn read_images(layout: &Layout) -> io::Result<BTreeMap<Digest, Arc<Config>>> {
         if sha256(&bytes).as_ref() != Some(&digest) {
             continue;
         }
-        if let Ok(config) = config::parse(&bytes, &Platform::here()) {
+        if let Ok(config) = config::parse(&bytes, platform) {
             images.insert(digest, Arc::new(config));
         }
     }

@@ -99,7 +99,7 @@ fn check_platform(document: &Document, here: &Platform) -> Result<(), Fault> {
     let architecture = document.architecture.as_deref().filter(|name| !name.is_empty()).unwrap_or(here.architecture);
     if os != here.os || architecture != here.architecture {
         let variant = document.variant.as_deref().map(|variant| format!("/{variant}")).unwrap_or_default();
-        return Err(Fault::invalid(format!("it is for {os}/{architecture}{variant}, but this host is {here}")));
+        return Err(Fault::invalid(format!("it is for {os}/{architecture}{variant}, but it is to run on {here}")));
     }
     Ok(())
 }
@@ -196,7 +196,7 @@ mod tests {
     fn what_cannot_run_here_is_refused_with_the_reason() {
         let refused = |text: String| parse(text.as_bytes(), &HERE).expect_err("refused").text;
         assert!(
-            refused(text("{}").replace("amd64", "arm64")).contains("for linux/arm64, but this host is linux/amd64")
+            refused(text("{}").replace("amd64", "arm64")).contains("for linux/arm64, but it is to run on linux/amd64")
         );
         assert!(refused(text("{}").replace("\"linux\"", "\"windows\"")).contains("for windows/amd64"));
         assert!(refused(text(r#"{"Cmd":["a\u0000b"]}"#)).contains("NUL"));

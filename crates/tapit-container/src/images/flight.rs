@@ -1,7 +1,8 @@
 //! Work that several callers want at once is done once, and all of them see how far it is.
 //!
-//! A flight asks the registry for one reference; `prepare` and `pull` board the same one. What a caller makes of its
-//! outcome (`prepare` may fall back on a held copy, `pull` may not) is the caller's business.
+//! A flight asks the registry for one reference; `prepare` and `pull` board the same one, and those who only ask what a
+//! reference stands for have flights of their own. What a caller makes of its outcome (`prepare` may fall back on a held
+//! copy, `pull` may not) is the caller's business.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -9,24 +10,24 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tapit_engine::ImageFault;
-use tapit_model::{ImageRef, PinnedImage, Transfer};
+use tapit_model::{ImageRef, Transfer};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::error::Fault;
 use super::progress::Progress;
 
-pub type Outcome = Result<PinnedImage, Fault>;
+pub type Outcome<T> = Result<T, Fault>;
 
 /// A seat in work that goes on by itself, also when every caller has left.
 #[derive(Clone)]
-pub struct Flight {
-    outcome: watch::Receiver<Option<Outcome>>,
+pub struct Flight<T> {
+    outcome: watch::Receiver<Option<Outcome<T>>>,
     transfer: watch::Receiver<Transfer>,
 }
 
-impl Flight {
+impl<T: Clone> Flight<T> {
     /// Waits for the end, and tells meanwhile how far it is. What is told last is the end's state.
-    pub async fn landed(mut self, tell: impl Fn(&Transfer)) -> Outcome {
+    pub async fn landed(mut self, tell: impl Fn(&Transfer)) -> Outcome<T> {
         let lost = || Fault::new(ImageFault::Host, "its preparation was broken off");
         let mut is_told = true;
         let outcome = loop {
@@ -45,19 +46,24 @@ impl Flight {
     }
 }
 
-type Underway = Arc<Mutex<HashMap<ImageRef, Flight>>>;
+type Underway<T> = Arc<Mutex<HashMap<ImageRef, Flight<T>>>>;
 
 /// Flights underway, by reference.
-#[derive(Default)]
-pub struct Flights {
-    underway: Underway,
+pub struct Flights<T> {
+    underway: Underway<T>,
 }
 
-impl Flights {
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self { underway: Underway::default() }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
     /// Boards the flight of an image, or starts it as a task of its own.
-    pub fn board<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef, Progress) -> F) -> Flight
+    pub fn board<F>(&self, image: &ImageRef, work: impl FnOnce(ImageRef, Progress) -> F) -> Flight<T>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = Outcome<T>> + Send + 'static,
     {
         let mut underway = self.underway.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = underway.get(image) {
@@ -80,12 +86,12 @@ impl Flights {
 }
 
 /// Takes a flight off the list, also when it panics.
-struct Landing {
-    underway: Underway,
+struct Landing<T> {
+    underway: Underway<T>,
     image: ImageRef,
 }
 
-impl Drop for Landing {
+impl<T> Drop for Landing<T> {
     fn drop(&mut self) {
         self.underway.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.image);
     }

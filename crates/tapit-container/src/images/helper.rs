@@ -37,11 +37,23 @@ pub struct Budget {
     pub entries: u64,
 }
 
+/// In which form layers are held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// As directories that containers here can be made from.
+    #[default]
+    Unpacked,
+    /// As they came, to be sent on only: their content is not looked into, and no root is needed.
+    Packed,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Unpack one layer into an empty directory.
+    /// Unpack one layer into an empty directory, or all of it into `split`.
     Layer {
+        keep: Keep,
         blob: Span,
         /// Of the blob as it is, compressed or not; checked before anything is made of it.
         digest: Option<Digest>,

@@ -15,7 +15,6 @@ use super::books::{Named, Source};
 use super::error::Fault;
 use super::helper::{self, Answer, Budget, Order};
 use super::layers::chain;
-use super::manifest::Platform;
 
 /// Members of an archive: a few for each layer.
 const MAX_MEMBERS: u64 = 50_000;
@@ -54,7 +53,8 @@ async fn import(
         .map_err(|error| Fault::host("make room for the archive", &error))?
         .into_temp_path();
     let members = index(inner, path, &spool).await?;
-    let mut images = tokio::task::spawn_blocking(move || archive::read(&members, &Platform::here()))
+    let platform = inner.platform;
+    let mut images = tokio::task::spawn_blocking(move || archive::read(&members, &platform))
         .await
         .map_err(|error| Fault::host("read the archive", &error))??;
     name_all(&mut images, name)?;

@@ -21,7 +21,7 @@ use super::disk::{self, Layout};
 use super::error::{Fault, ImageStoreError};
 use super::flight::Locks;
 use super::hash::sha256;
-use super::helper::{self, Answer, Budget, Order, Span};
+use super::helper::{self, Answer, Budget, Keep, Order, Span};
 use super::split;
 use crate::linux::beneath;
 
@@ -76,6 +76,9 @@ pub struct Record {
     diff_id: Digest,
     bytes: u64,
     entries: u64,
+    /// With `Packed`, all of the layer is in its split file, and its directory is empty.
+    #[serde(default)]
+    keep: Keep,
 }
 
 #[derive(Default)]
@@ -91,6 +94,7 @@ pub struct Layers {
     pub layout: Layout,
     exe: PathBuf,
     limits: Limits,
+    keep: Keep,
     state: Mutex<State>,
     locks: Locks<LayerId>,
     unpackers: Semaphore,
@@ -121,13 +125,14 @@ impl Drop for Hold<'_> {
 
 impl Layers {
     /// Reads the records; a directory without one was left half done and goes, a record without a directory too.
-    pub fn open(layout: &Layout, exe: &Path, limits: &Limits) -> Result<Self, ImageStoreError> {
+    pub fn open(layout: &Layout, exe: &Path, limits: &Limits, keep: Keep) -> Result<Self, ImageStoreError> {
         let directory = File::open(&layout.layers).map_err(ImageStoreError::Layers)?;
         let done = read_records(&layout.layers).map_err(ImageStoreError::Layers)?;
         Ok(Self {
             layout: layout.clone(),
             exe: exe.to_owned(),
             limits: limits.clone(),
+            keep,
             state: Mutex::new(State { done, ..State::default() }),
             locks: Locks::default(),
             unpackers: Semaphore::new(UNPACKERS),
@@ -152,8 +157,13 @@ impl Layers {
         self.locks.lock(&link.id).await
     }
 
+    /// Whether a layer is here in a form that will do. Unpacked ones can be sent on, too.
     pub fn is_done(&self, link: &Link) -> bool {
-        self.state().done.get(&link.id).is_some_and(|record| record.chain == link.chain)
+        let will_do = |record: &Record| match (self.keep, record.keep) {
+            (Keep::Unpacked, Keep::Packed) => false,
+            (Keep::Unpacked, Keep::Unpacked) | (Keep::Packed, Keep::Unpacked | Keep::Packed) => true,
+        };
+        self.state().done.get(&link.id).is_some_and(|record| record.chain == link.chain && will_do(record))
     }
 
     /// The directories of a chain, lowest first, if all are there.
@@ -185,6 +195,7 @@ impl Layers {
         let split =
             tempfile::Builder::new().prefix(disk::TEMPORARY).tempfile_in(&self.layout.layers).map_err(failed)?;
         let order = Order::Layer {
+            keep: self.keep,
             blob,
             digest,
             diff_id: link.diff_id.clone(),
@@ -225,6 +236,7 @@ impl Layers {
             diff_id: link.diff_id.clone(),
             bytes: unpacked.bytes,
             entries: unpacked.entries,
+            keep: self.keep,
         };
         let (layout, id) = (self.layout.clone(), link.id.clone());
         let named = tokio::task::spawn_blocking(move || name(&layout, (target, split), &id)).await;

@@ -24,6 +24,9 @@ pub struct Platform {
 }
 
 impl Platform {
+    pub const AMD64: Self = Self { os: "linux", architecture: "amd64" };
+    pub const ARM64: Self = Self { os: "linux", architecture: "arm64" };
+
     /// This host, in the words of images.
     pub fn here() -> Self {
         let architecture = match std::env::consts::ARCH {
@@ -154,13 +157,20 @@ pub fn pick<'a>(entries: &'a [Descriptor], here: &Platform) -> Result<&'a Descri
     };
     let best = entries.iter().filter_map(|entry| rank(entry).map(|rank| (rank, entry))).min_by_key(|(rank, _)| *rank);
     best.map(|(_, entry)| entry).ok_or_else(|| {
-        let name = |entry: &Descriptor| entry.platform.as_ref().map(|p| format!("{}/{}", p.os, p.architecture));
-        let mut names: Vec<String> = entries.iter().filter_map(name).filter(|name| !name.contains("unknown")).collect();
-        names.dedup();
-        names.truncate(20);
+        let names = platforms(entries);
         let names = if names.is_empty() { "nothing that it names".to_owned() } else { names.join(", ") };
-        Fault::invalid(format!("it has nothing for {here}; it is made for: {names}. Build it for this host"))
+        Fault::invalid(format!("it has nothing for {here}; it is made for: {names}. Build it for {here}"))
     })
+}
+
+/// What the entries of an index are made for, as far as anybody reads.
+pub fn platforms(entries: &[Descriptor]) -> Vec<String> {
+    const MAX_NAMES: usize = 20;
+    let name = |entry: &Descriptor| entry.platform.as_ref().map(|p| format!("{}/{}", p.os, p.architecture));
+    let mut names: Vec<String> = entries.iter().filter_map(name).filter(|name| !name.contains("unknown")).collect();
+    names.dedup();
+    names.truncate(MAX_NAMES);
+    names
 }
 
 #[cfg(test)]
@@ -223,7 +233,7 @@ mod tests {
         assert!(pick(&entries, &HERE).expect("picked").digest.hex().starts_with('3'));
         let riscv = Platform { os: "linux", architecture: "riscv64" };
         let text = pick(&entries, &riscv).expect_err("none").text;
-        let made_for = "it is made for: linux/amd64, linux/arm64. Build it for this host";
+        let made_for = "it is made for: linux/amd64, linux/arm64. Build it for linux/riscv64";
         assert_eq!(text, format!("it has nothing for linux/riscv64; {made_for}"));
     }
 }

@@ -26,6 +26,7 @@ mod progress;
 mod pull;
 mod push;
 pub(crate) mod registry;
+mod remote;
 mod settings;
 mod settle;
 pub(crate) mod split;
@@ -42,11 +43,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tapit_engine::{AskInUse, EngineError, Forget, Freed, ImageFault, Images, InUse, TransferWatch};
-use tapit_model::{Digest, ImageRef, ImageView, Port, PruneExtent, RegistryName, RegistrySettings, Timestamp};
+use tapit_model::{
+    Digest, ImageRef, ImageView, PinnedImage, Port, PruneExtent, RegistryName, RegistrySettings, Timestamp,
+};
 use tokio::sync::Semaphore;
 
 pub use credentials::Docker;
 pub use error::ImageStoreError;
+pub use helper::Keep;
+pub use manifest::Platform;
+pub use remote::RemoteImage;
 pub use tapit_engine::Prepared;
 
 use blobs::Blobs;
@@ -94,6 +100,24 @@ impl Default for Limits {
     }
 }
 
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    pub limits: Limits,
+    /// Whose logins are used where none is set.
+    pub docker: Docker,
+    /// Which of an image's variants is meant; images for others are refused.
+    pub platform: Platform,
+    pub keep: Keep,
+}
+
+/// For containers on this host, with the logins of the server's user.
+impl Default for Opening {
+    fn default() -> Self {
+        Self { limits: Limits::default(), docker: Docker::here(), platform: Platform::here(), keep: Keep::Unpacked }
+    }
+}
+
 /// What a container needs of its image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageConfig {
@@ -121,10 +145,12 @@ pub struct ImageStore {
 struct Inner {
     layout: Layout,
     limits: Limits,
+    platform: Platform,
     books: Books,
     layers: Layers,
     registries: Registries,
-    flights: Flights,
+    flights: Flights<PinnedImage>,
+    questions: Flights<RemoteImage>,
     running: OnceLock<AskRunning>,
     /// Blobs on their way, over all images.
     fetches: Semaphore,
@@ -147,20 +173,33 @@ impl ImageStore {
     }
 
     pub fn open_with(dir: &Path, exe: &Path, limits: Limits) -> Result<Self, ImageStoreError> {
-        Self::open_beside(dir, exe, limits, Docker::here())
+        Self::open_as(dir, exe, Opening { limits, ..Opening::default() })
     }
 
-    /// With the logins of another Docker than that of the server's user.
-    pub fn open_beside(dir: &Path, exe: &Path, limits: Limits, docker: Docker) -> Result<Self, ImageStoreError> {
+    /// For other images than those that run here, or with other logins.
+    pub fn open_as(dir: &Path, exe: &Path, opening: Opening) -> Result<Self, ImageStoreError> {
+        let Opening { limits, docker, platform, keep } = opening;
         let layout = Layout::create(dir)?;
-        let books = Books::open(&layout)?;
-        let layers = Layers::open(&layout, exe, &limits)?;
+        let books = Books::open(&layout, &platform)?;
+        let layers = Layers::open(&layout, exe, &limits, keep)?;
         layers.collect(|| books.referenced()).map_err(ImageStoreError::Leftovers)?;
         let fetches = Semaphore::new(FETCHES);
         let registries = Registries::open(&layout, &limits, docker)?;
-        let (flights, running) = (Flights::default(), OnceLock::new());
         let (blobs, pushes) = (Blobs::open(&layout), Semaphore::new(push::PUSHES));
-        let inner = Inner { layout, limits, books, layers, registries, flights, running, fetches, blobs, pushes };
+        let inner = Inner {
+            layout,
+            limits,
+            platform,
+            books,
+            layers,
+            registries,
+            flights: Flights::default(),
+            questions: Flights::default(),
+            running: OnceLock::new(),
+            fetches,
+            blobs,
+            pushes,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

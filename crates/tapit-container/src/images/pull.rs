@@ -13,7 +13,6 @@ use super::config::{self, Config};
 use super::error::Fault;
 use super::flight::{Flight, Outcome};
 use super::layers::chain;
-use super::manifest::Platform;
 use super::prepare::ready;
 use super::progress::Progress;
 use super::registry::Registry;
@@ -35,7 +34,7 @@ pub async fn run(inner: &Arc<Inner>, image: &ImageRef, transfer: &TransferWatch)
 }
 
 /// The pull of an image that is underway, or a new one.
-pub fn flight(inner: &Arc<Inner>, image: &ImageRef) -> Flight {
+pub fn flight(inner: &Arc<Inner>, image: &ImageRef) -> Flight<PinnedImage> {
     let inner = inner.clone();
     inner.clone().flights.board(image, |image, progress| async move {
         let limit = inner.limits.total_timeout;
@@ -45,9 +44,9 @@ pub fn flight(inner: &Arc<Inner>, image: &ImageRef) -> Flight {
     })
 }
 
-async fn pull(inner: &Arc<Inner>, image: &ImageRef, progress: &Progress) -> Outcome {
+async fn pull(inner: &Arc<Inner>, image: &ImageRef, progress: &Progress) -> Outcome<PinnedImage> {
     let registry = Registry::new(image, &inner.registries)?;
-    let here = Platform::here();
+    let here = inner.platform;
     let resolved = registry.resolve(image, &here).await?;
     let layers = resolved.manifest.layers;
     progress.begin(layers.iter().map(|layer| (&layer.digest, layer.size)));

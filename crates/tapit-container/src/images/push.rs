@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use tapit_engine::{EngineError, ImageFault, TransferWatch};
-use tapit_model::{Digest, ImageRef, LayerState};
+use tapit_model::{Digest, ImageRef, LayerState, RegistrySettings, Transfer};
 use tokio::sync::mpsc;
 
 use super::Inner;
@@ -24,7 +24,7 @@ use super::error::Fault;
 use super::hash::sha256;
 use super::layers::{Link, chain};
 use super::progress::Progress;
-use super::registry::{Content, Registry, Told};
+use super::registry::{Content, Operation, Registry, Told};
 
 /// Layers that are made or sent at once, over all images: each takes a compressor and a spool file.
 pub const PUSHES: usize = 2;
@@ -35,12 +35,28 @@ pub async fn run(
     to: &ImageRef,
     transfer: &TransferWatch,
 ) -> Result<Digest, EngineError> {
-    let held = held(inner, image).await.map_err(|fault| fault.about(image))?;
-    let limit = inner.limits.total_timeout;
-    let sent = tokio::time::timeout(limit, send(inner, held, to, transfer)).await.unwrap_or_else(|_| {
-        Err(Fault::new(ImageFault::Unreachable, format!("sending it took longer than {} s", limit.as_secs())))
-    });
-    sent.map_err(|fault| fault.about(to))
+    let named = inner.books.name(image);
+    let named = named.ok_or_else(|| Fault::new(ImageFault::NotFound, "no image of this name is on this host"));
+    let digest = named.map_err(|fault| fault.about(image))?.digest;
+    let held = held(inner, &digest).await.map_err(|fault| fault.about(image))?;
+    let sent = async {
+        let registry = Registry::to_push(to, &inner.registries)?;
+        send(inner, held, (&registry, to), transfer).await
+    };
+    sent.await.map_err(|fault| fault.about(to))
+}
+
+/// Sends the image of this digest with a login that was got for that.
+pub async fn with(
+    inner: &Arc<Inner>,
+    digest: &Digest,
+    to: &ImageRef,
+    given: &RegistrySettings,
+) -> Result<Digest, Fault> {
+    let held = held(inner, digest).await?;
+    let registry = Registry::with(to, &inner.registries, given, Operation::Push)?;
+    let (transfer, _) = tokio::sync::watch::channel(Transfer::default());
+    send(inner, held, (&registry, to), &transfer).await
 }
 
 /// An image that can be sent.
@@ -50,41 +66,49 @@ struct Held {
     diff_ids: Vec<Digest>,
 }
 
-async fn held(inner: &Arc<Inner>, image: &ImageRef) -> Result<Held, Fault> {
-    let named = inner.books.name(image);
-    let named = named.ok_or_else(|| Fault::new(ImageFault::NotFound, "no image of this name is on this host"))?;
-    let diff_ids = inner.books.image(&named.digest)?.diff_ids.clone();
+async fn held(inner: &Arc<Inner>, digest: &Digest) -> Result<Held, Fault> {
+    let diff_ids = inner.books.image(digest)?.diff_ids.clone();
     inner.layers.paths(&diff_ids)?;
-    let path = inner.layout.image(&named.digest);
+    let path = inner.layout.image(digest);
     let config = blocking({
         let path = path.clone();
         move || disk::read(&path, MAX_DOCUMENT)
     });
     let config = config.await?.map_err(|error| Fault::host_at("read", &path, &error))?;
-    if sha256(&config).as_ref() != Some(&named.digest) {
+    if sha256(&config).as_ref() != Some(digest) {
         return Err(Fault::new(ImageFault::Host, format!("its configuration {} was changed", path.display())));
     }
-    Ok(Held { config, digest: named.digest, diff_ids })
+    Ok(Held { config, digest: digest.clone(), diff_ids })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Fault::host("send an image", &error))
 }
 
-async fn send(inner: &Arc<Inner>, held: Held, to: &ImageRef, transfer: &TransferWatch) -> Result<Digest, Fault> {
+/// To a registry, under a tag there.
+type Place<'a> = (&'a Registry, &'a ImageRef);
+
+async fn send(inner: &Arc<Inner>, held: Held, to: Place<'_>, transfer: &TransferWatch) -> Result<Digest, Fault> {
+    let limit = inner.limits.total_timeout;
+    tokio::time::timeout(limit, send_all(inner, held, to, transfer)).await.unwrap_or_else(|_| {
+        Err(Fault::new(ImageFault::Unreachable, format!("sending it took longer than {} s", limit.as_secs())))
+    })
+}
+
+async fn send_all(inner: &Arc<Inner>, held: Held, to: Place<'_>, transfer: &TransferWatch) -> Result<Digest, Fault> {
+    let (registry, to) = to;
     let Some(tag) = to.tag().filter(|_| to.digest().is_none()) else {
         return Err(Fault::invalid("an image is pushed under a tag, not under a digest"));
     };
     let links = chain(&held.diff_ids);
     let _hold = inner.layers.hold(&links);
-    let registry = Registry::to_push(to, &inner.registries)?;
     let progress = Progress::over(transfer);
     // The same layer may stand in an image many times; it is sent once, and has one row.
     let mut seen = BTreeSet::new();
     let places: Vec<usize> = (0..links.len()).filter(|at| seen.insert(&held.diff_ids[*at])).collect();
     progress.begin(places.iter().map(|at| (&held.diff_ids[*at], 0)));
     let (packing, mut packers) = mpsc::channel(1);
-    let (registry, diff_ids) = (&registry, &held.diff_ids[..]);
+    let diff_ids = &held.diff_ids[..];
     let push = Push { inner, registry, diff_ids, links: &links, progress: &progress, packing };
     let layers = places.into_iter().enumerate().map(|(row, at)| push.layer(at, row));
     let layers = futures_util::stream::iter(layers).buffer_unordered(PUSHES);

@@ -164,6 +164,7 @@ impl Subject for Bed {
             health_timeout: Seconds(if behaviour == Behaviour::NeverHealthy { 1 } else { 60 }),
             size: Size { memory: MemoryMib::from_mib(32), cpu: CpuMillis::from_millis(250) },
             demand: 1,
+            stand_ins: 0,
             spot: 0,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(10) },
             confinement: Confinement::default(),

@@ -130,7 +130,7 @@ const CASES: &[Case] = &[
             registry.set(MANIFEST, Reply::Body(index(r#"{"os":"linux","architecture":"s390x"}"#)));
         },
         fault: ImageFault::Invalid,
-        says: &["it has nothing for linux/", "made for: linux/s390x", "Build it for this host"],
+        says: &["it has nothing for linux/", "made for: linux/s390x", "Build it for linux/"],
     },
     Case {
         what: "redirects without end",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tapit_container::images::{Docker, ImageStore};
+use tapit_container::images::{Docker, ImageStore, Opening};
 use tapit_engine::{ImageFault, Images, TransferWatch};
 use tapit_model::{ImageRef, RegistryLogin, RegistryName, RegistrySettings};
 
@@ -199,7 +199,12 @@ fn beside(config: &str, helper: &str) -> Store {
     std::fs::write(&file, config).expect("config");
     write_program(&dir.path().join("docker-credential-keys"), helper);
     let docker = Docker { file: Some(file), path: Some(format!("{}:/usr/bin:/bin", dir.path().display()).into()) };
-    let images = ImageStore::open_beside(&dir.path().join("images"), exe(), hasty(), docker).expect("store");
+    let images = ImageStore::open_as(
+        &dir.path().join("images"),
+        exe(),
+        Opening { limits: hasty(), docker, ..Opening::default() },
+    )
+    .expect("store");
     Store { dir, images }
 }
 

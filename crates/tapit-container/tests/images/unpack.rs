@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use tar::EntryType;
 
@@ -212,8 +213,18 @@ fn the_helper_ends_when_nobody_waits_for_it() {
     let layer = Layer::new().file("f", b"1").done();
     std::fs::write(path("blob"), &layer).expect("blob");
     std::fs::write(path("split"), "").expect("split");
+    for keep in ["unpacked", "packed"] {
+        let answer = abandoned(keep, &path, &layer);
+        assert!(answer.contains("nobody waits"), "{answer}");
+        assert_eq!(std::fs::read_dir(path("target")).expect("target").count(), 0);
+    }
+}
+
+/// What the helper says to an order whose giver has gone.
+fn abandoned(keep: &str, path: &dyn Fn(&str) -> PathBuf, layer: &[u8]) -> String {
     let order = serde_json::json!({"layer": {
-        "blob": {"file": path("blob"), "offset": 0, "length": null}, "digest": null, "diff_id": digest(&layer),
+        "keep": keep,
+        "blob": {"file": path("blob"), "offset": 0, "length": null}, "digest": null, "diff_id": digest(layer),
         "target": path("target"), "split": path("split"), "layers": path("layers"), "below": [], "empty": path("empty"),
         "budget": {"bytes": 1 << 20, "entries": 100},
     }});
@@ -226,7 +237,5 @@ fn the_helper_ends_when_nobody_waits_for_it() {
     // Stdin is closed with the end of the statement.
     writeln!(child.stdin.take().expect("stdin"), "{order}").expect("ordered");
     let output = child.wait_with_output().expect("ended");
-    let answer = String::from_utf8_lossy(&output.stdout);
-    assert!(answer.contains("nobody waits"), "{answer}");
-    assert_eq!(std::fs::read_dir(path("target")).expect("target").count(), 0);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -11,27 +11,23 @@ const TRIES: u32 = 12;
 
 impl Account {
     /// The VPC that everything is in, if it can be told. Makes nothing.
-    pub async fn vpc(&self) -> Result<Option<String>, AccountError> {
+    pub async fn vpc(&self) -> Result<Option<String>, ApiError> {
         if let Some(known) = self.known() {
             return Ok(Some(known.vpc));
         }
-        match network::find(&self.config).await {
-            Ok(found) => Ok(Some(found.vpc)),
-            Err(AccountError::Call(error)) => Err(error.into()),
-            // Without a network nothing was made in it.
-            Err(_) => Ok(None),
-        }
+        // Without a network nothing was made in it.
+        Ok(if_there(network::find(&self.config).await)?.map(|found| found.vpc))
     }
 
     /// The listener that apps' rules hang on, if there is one. Makes nothing.
-    pub async fn listener(&self) -> Result<Option<String>, AccountError> {
+    pub async fn listener(&self) -> Result<Option<String>, ApiError> {
         if let Some(balancer) = self.known().and_then(|known| known.balancer) {
             return Ok(Some(balancer.listener));
         }
         if let Some(given) = &self.config.settings.listener {
             return Ok(Some(given.clone()));
         }
-        let own = balancer::find_own(&self.config).await?;
+        let own = if_there(balancer::find_own(&self.config).await)?.flatten();
         Ok(own.and_then(|(_, listener)| listener).map(|listener| listener.arn))
     }
 
@@ -46,16 +42,24 @@ impl Account {
         {
             self.until_free(Request::DeleteSecurityGroup { group }).await?;
         }
-        let role = self.config.install.execution_role();
-        match self.config.api.call(Request::DetachExecutionPolicy { role: role.clone() }).await {
-            Ok(_) => self.until_free(Request::DeleteRole { name: role }).await?,
-            Err(error) if error.fault == ApiFault::NotFound => {}
-            Err(error) => return Err(error.into()),
+        if self.config.settings.execution_role.is_none() {
+            self.remove_role().await?;
         }
         let books = std::sync::Arc::clone(&self.config.books);
         off_thread(move || books.remove_account()).await?;
         *self.lock() = None;
         Ok(())
+    }
+
+    async fn remove_role(&self) -> Result<(), AccountError> {
+        let role = self.config.install.execution_role();
+        match self.config.api.call(Request::DetachExecutionPolicy { role: role.clone() }).await {
+            // Also one that has lost its policy, or never got it.
+            Ok(_) => {}
+            Err(error) if error.fault == ApiFault::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.until_free(Request::DeleteRole { name: role }).await?)
     }
 
     async fn until_free(&self, request: Request) -> Result<(), ApiError> {
@@ -68,5 +72,14 @@ impl Account {
             }
             tokio::time::sleep(back_off(tries).min(Duration::from_secs(15))).await;
         }
+    }
+}
+
+/// Whatever is wrong with the settings, there is nothing then; only a call that failed leaves it open.
+fn if_there<T>(found: Result<T, AccountError>) -> Result<Option<T>, ApiError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(AccountError::Call(error)) => Err(error),
+        Err(_) => Ok(None),
     }
 }

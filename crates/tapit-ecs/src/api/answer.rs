@@ -9,8 +9,14 @@ pub enum Answer {
     Done,
     /// An ARN, an id, or a URI.
     Id(String),
-    Names { names: Vec<String>, next: Option<String> },
-    Account { account: String, arn: String },
+    Names {
+        names: Vec<String>,
+        next: Option<String>,
+    },
+    Account {
+        account: String,
+        arn: String,
+    },
     TaskDefinition(Box<TaskDefinition>),
     Service(Box<Service>),
     Services(Vec<Service>),
@@ -19,8 +25,14 @@ pub enum Answer {
     LoadBalancer(LoadBalancer),
     Listeners(Vec<Listener>),
     Targets(Vec<TargetHealth>),
-    Rules { rules: Vec<Rule>, next: Option<String> },
-    LogEvents { events: Vec<LogEvent>, next: String },
+    Rules {
+        rules: Vec<Rule>,
+        next: Option<String>,
+    },
+    LogEvents {
+        events: Vec<LogEvent>,
+        next: String,
+    },
     Login(RegistryLogin),
 }
 

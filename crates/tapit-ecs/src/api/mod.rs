@@ -15,7 +15,7 @@ pub use answer::Answer;
 pub use error::{ApiError, ApiFault};
 pub use nouns::*;
 pub use operation::Operation;
-pub use request::Request;
+pub use request::{LogEventsOf, LogFrom, Request};
 
 /// An account in one region.
 #[async_trait]

@@ -234,7 +234,9 @@ pub enum IngressFrom {
     Itself,
     Group(String),
     /// Anybody, on this port alone.
-    World { port: u16 },
+    World {
+        port: u16,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Connector, tls::TlsContext};
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -28,14 +28,12 @@ pub enum ConnectError {
     NoRegion,
     #[error("the configuration of AWS names no source of credentials")]
     NoCredentials,
-    #[error("the configuration of AWS names no HTTP client")]
-    NoClient,
 }
 
-pub async fn load(settings: &EcsSettings) -> SdkConfig {
+pub async fn load(settings: &EcsSettings, connector: &SharedHttpConnector) -> SdkConfig {
     // A fixed version: a new release of the SDK may not change how long we wait or what we repeat.
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(client())
+        .http_client(client(connector))
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(ANSWER))
         // Answers are small and the whole of each has a bound, so that nothing can stall for longer.
@@ -51,14 +49,17 @@ pub fn timeouts(answer: Duration) -> TimeoutConfig {
 }
 
 /// One pool of connections for everything, with the provider of TLS that the workspace has.
-fn client() -> SharedHttpClient {
+pub fn connector() -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(SLOW_ANSWER).build();
     let connector = Connector::builder()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .tls_context(TlsContext::default())
         .connector_settings(settings)
         .proxy_config(ProxyConfig::from_env())
         .build();
-    let connector = SharedHttpConnector::new(connector);
+    SharedHttpConnector::new(connector)
+}
+
+pub fn client(connector: &SharedHttpConnector) -> SharedHttpClient {
+    let connector = connector.clone();
     http_client_fn(move |_, _| connector.clone())
 }

@@ -157,14 +157,20 @@ mod tests {
             (ApiFault::NotFound, "ClusterNotFoundException ServiceNotFoundException LoadBalancerNotFound"),
             (ApiFault::NotFound, "TargetGroupNotFound RuleNotFound NoSuchEntity InvalidGroup.NotFound"),
             (ApiFault::NotFound, "InvalidSubnetID.NotFound ResourceNotFoundException RepositoryNotFoundException"),
-            (ApiFault::AlreadyExists, "DuplicateListener DuplicateTargetGroupName InvalidGroup.Duplicate PriorityInUse"),
+            (
+                ApiFault::AlreadyExists,
+                "DuplicateListener DuplicateTargetGroupName InvalidGroup.Duplicate PriorityInUse",
+            ),
             (ApiFault::AlreadyExists, "InvalidPermission.Duplicate EntityAlreadyExists ResourceAlreadyExistsException"),
             (ApiFault::InUse, "DependencyViolation ResourceInUse ClusterContainsServicesException DeleteConflict"),
             (ApiFault::InUse, "ClusterContainsTasksException UpdateInProgressException"),
             (ApiFault::NotActive, "ServiceNotActiveException"),
             (ApiFault::Quota, "LimitExceededException TooManyTargetGroups SecurityGroupLimitExceeded TooManyRules"),
             (ApiFault::Unavailable, "ServerException InternalFailure ServiceUnavailable ServiceUnavailableException"),
-            (ApiFault::Invalid, "InvalidParameterException ClientException ValidationError InvalidConfigurationRequest"),
+            (
+                ApiFault::Invalid,
+                "InvalidParameterException ClientException ValidationError InvalidConfigurationRequest",
+            ),
         ];
         for (fault, codes) in table {
             for code in codes.split_whitespace() {

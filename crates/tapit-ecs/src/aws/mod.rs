@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 
-pub use config::ConnectError;
+pub use config::{ConnectError, connector};
 pub use iam::{Decision, Simulated};
 
 use crate::api::{Answer, ApiError, EcsApi, Operation, Request};
@@ -50,22 +51,24 @@ impl Aws {
     ///
     /// If there is no region.
     pub async fn connect(settings: &EcsSettings) -> Result<(Arc<Self>, String), ConnectError> {
-        let config = config::load(settings).await;
+        let connector = config::connector();
+        let config = config::load(settings, &connector).await;
         let region = config.region().ok_or(ConnectError::NoRegion)?.to_string();
-        Ok((Arc::new(Self::new(&config)?), region))
+        Ok((Arc::new(Self::new(&config, connector)?), region))
     }
 
-    /// With a configuration that is there already.
+    /// With a configuration that is there already, over any connection.
     ///
     /// # Errors
     ///
-    /// If it lacks a region, credentials or an HTTP client.
-    pub fn new(config: &SdkConfig) -> Result<Self, ConnectError> {
-        let wire = Arc::new(Wire::new(config)?);
+    /// If the configuration lacks a region or credentials.
+    pub fn new(config: &SdkConfig, connector: SharedHttpConnector) -> Result<Self, ConnectError> {
+        let config = config.to_builder().http_client(config::client(&connector)).build();
+        let wire = Arc::new(Wire::new(&config, connector)?);
         Ok(Self {
-            ecs: ecs::Ecs::new(config),
-            elb: elb::Elb::new(config),
-            sts: aws_sdk_sts::Client::new(config),
+            ecs: ecs::Ecs::new(&config),
+            elb: elb::Elb::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
             ec2: ec2::Ec2::new(Arc::clone(&wire)),
             iam: iam::Iam::new(Arc::clone(&wire)),
             logs: logs::Logs::new(Arc::clone(&wire)),

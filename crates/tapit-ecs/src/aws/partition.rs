@@ -12,16 +12,11 @@ pub struct Partition {
     pub iam_host: &'static str,
 }
 
-const PUBLIC: Partition =
-    Partition { name: "aws", suffix: "amazonaws.com", iam_region: "us-east-1", iam_host: "iam" };
+const PUBLIC: Partition = Partition { name: "aws", suffix: "amazonaws.com", iam_region: "us-east-1", iam_host: "iam" };
 const CHINA: Partition =
     Partition { name: "aws-cn", suffix: "amazonaws.com.cn", iam_region: "cn-north-1", iam_host: "iam.cn-north-1" };
-const GOVERNMENT: Partition = Partition {
-    name: "aws-us-gov",
-    suffix: "amazonaws.com",
-    iam_region: "us-gov-west-1",
-    iam_host: "iam.us-gov",
-};
+const GOVERNMENT: Partition =
+    Partition { name: "aws-us-gov", suffix: "amazonaws.com", iam_region: "us-gov-west-1", iam_host: "iam.us-gov" };
 const EUROPEAN: Partition = Partition {
     name: "aws-eusc",
     suffix: "amazonaws.eu",

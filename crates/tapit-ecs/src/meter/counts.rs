@@ -93,10 +93,7 @@ mod tests {
         counts.sent(Operation::ListTasks);
         counts.failed(Operation::DescribeServices, ApiFault::Throttled);
         counts.failed(Operation::DescribeServices, ApiFault::Denied);
-        assert_eq!(
-            counts.to_string(),
-            "     3  ecs:DescribeServices, 1 throttled, 1 failed\n     2  ecs:ListTasks\n"
-        );
+        assert_eq!(counts.to_string(), "     3  ecs:DescribeServices, 1 throttled, 1 failed\n     2  ecs:ListTasks\n");
         assert_eq!(counts.total(), 5);
         let since = counts.since(&before);
         assert_eq!((since.of(Operation::ListTasks).sent, since.total()), (1, 4));

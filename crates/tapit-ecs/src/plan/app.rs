@@ -88,7 +88,8 @@ fn way_in(inputs: &Inputs<'_>, formation: &Formation) -> Vec<Deed> {
 /// The public process is gone and others stay.
 fn close(inputs: &Inputs<'_>) -> Vec<Deed> {
     let target = &inputs.record.target;
-    let in_use = inputs.look.services.iter().any(|service| service.target_group.is_some() && !super::process::is_gone(service));
+    let in_use =
+        inputs.look.services.iter().any(|service| service.target_group.is_some() && !super::process::is_gone(service));
     match (&target.rule, &target.group) {
         (Some(rule), _) => vec![Deed::DeleteRule { arn: rule.clone() }],
         (None, Some(group)) if !in_use => vec![Deed::DeleteTargetGroup { arn: group.clone() }],

@@ -3,7 +3,9 @@
 use tapit_model::{AppName, InstanceKind, ProcessName};
 
 use super::Inputs;
-use crate::api::{IngressFrom, NewService, NewTargetGroup, NewTaskDefinition, Request, ServiceChange, TargetHealthCheck};
+use crate::api::{
+    IngressFrom, NewService, NewTargetGroup, NewTaskDefinition, Request, ServiceChange, TargetHealthCheck,
+};
 use crate::names;
 use crate::record::{Definition, Told};
 
@@ -18,26 +20,78 @@ pub enum Deed {
     SetLogRetention,
     CreateSecurityGroup,
     FindSecurityGroup,
-    AdmitItself { group: String },
-    AdmitBalancer { group: String, from: String },
-    CreateTargetGroup { port: u16, health: TargetHealthCheck },
+    AdmitItself {
+        group: String,
+    },
+    AdmitBalancer {
+        group: String,
+        from: String,
+    },
+    CreateTargetGroup {
+        port: u16,
+        health: TargetHealthCheck,
+    },
     FindTargetGroup,
-    ChangeHealthCheck { group: String, health: TargetHealthCheck },
-    SetDeregistrationDelay { group: String },
-    FindRule { listener: String, next: Option<String> },
-    CreateRule { listener: String, priority: u16, group: String },
-    Register { process: ProcessName, what: Definition, definition: Box<NewTaskDefinition> },
+    ChangeHealthCheck {
+        group: String,
+        health: TargetHealthCheck,
+    },
+    SetDeregistrationDelay {
+        group: String,
+    },
+    FindRule {
+        listener: String,
+        next: Option<String>,
+    },
+    CreateRule {
+        listener: String,
+        priority: u16,
+        group: String,
+    },
+    Register {
+        process: ProcessName,
+        what: Definition,
+        definition: Box<NewTaskDefinition>,
+    },
     /// The newest revision of a family, where a registration was left without an answer.
-    FindDefinition { process: ProcessName, family: String },
+    FindDefinition {
+        process: ProcessName,
+        family: String,
+    },
     /// A revision that a service runs and the record does not know.
-    LearnDefinition { process: ProcessName, kind: InstanceKind, arn: String },
-    Deregister { process: ProcessName, arn: String },
-    CreateService { process: ProcessName, kind: InstanceKind, service: Box<NewService> },
-    ChangeService { process: ProcessName, kind: InstanceKind, change: ServiceChange, told: Told },
-    DeleteService { process: ProcessName, kind: InstanceKind },
-    DeleteRule { arn: String },
-    DeleteTargetGroup { arn: String },
-    DeleteSecurityGroup { group: String },
+    LearnDefinition {
+        process: ProcessName,
+        kind: InstanceKind,
+        arn: String,
+    },
+    Deregister {
+        process: ProcessName,
+        arn: String,
+    },
+    CreateService {
+        process: ProcessName,
+        kind: InstanceKind,
+        service: Box<NewService>,
+    },
+    ChangeService {
+        process: ProcessName,
+        kind: InstanceKind,
+        change: ServiceChange,
+        told: Told,
+    },
+    DeleteService {
+        process: ProcessName,
+        kind: InstanceKind,
+    },
+    DeleteRule {
+        arn: String,
+    },
+    DeleteTargetGroup {
+        arn: String,
+    },
+    DeleteSecurityGroup {
+        group: String,
+    },
     DeleteLogGroup,
     DeleteRepository,
     DeleteCluster,
@@ -95,10 +149,9 @@ impl Deed {
                 description: format!("Processes of the app {app}"),
                 tags: tags(),
             },
-            Deed::FindSecurityGroup => Request::DescribeSecurityGroup {
-                name: install.security_group(app),
-                vpc: inputs.account.vpc.clone(),
-            },
+            Deed::FindSecurityGroup => {
+                Request::DescribeSecurityGroup { name: install.security_group(app), vpc: inputs.account.vpc.clone() }
+            }
             Deed::AdmitItself { group } => {
                 Request::AuthorizeIngress { group: group.clone(), from: IngressFrom::Itself }
             }
@@ -149,6 +202,6 @@ impl Deed {
 }
 
 /// What a request must be addressed to: the app's name, under whatever domain points to the load balancer.
-pub fn host(app: &AppName) -> String {
+fn host(app: &AppName) -> String {
     format!("{app}.*")
 }

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 
 use tapit_model::{AppName, Formation, Moment, Presence, ProcessName, Revision};
 
-pub use deed::{Deed, host};
+pub use deed::Deed;
 pub use fold::Answered;
+pub use process::is_steady;
 
 use crate::api::RolloutState;
 use crate::look::Look;

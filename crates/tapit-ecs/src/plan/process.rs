@@ -19,9 +19,6 @@ use crate::record::{Definition, ProcessRecord, Told};
 
 /// So long what a service was told is believed rather than what the account shows: it shows changes late.
 const BELIEVED_MS: u64 = 15_000;
-/// The load balancer's checks do not count for as long as this: a program may take its time to listen.
-const GRACE_SECONDS: u32 = 60;
-
 const KINDS: [InstanceKind; 2] = [InstanceKind::Demand, InstanceKind::Spot];
 
 /// One process's part of the plan.
@@ -215,7 +212,9 @@ impl About<'_> {
             },
             network: Network {
                 subnets: inputs.account.subnets.clone(),
-                security_groups: std::iter::once(group).chain(inputs.settings.security_groups.iter().cloned()).collect(),
+                security_groups: std::iter::once(group)
+                    .chain(inputs.settings.security_groups.iter().cloned())
+                    .collect(),
                 assign_public_ip: inputs.account.assign_public_ip,
             },
             target: self.target(),
@@ -233,7 +232,8 @@ impl About<'_> {
             target_group: group,
             container: definition::CONTAINER.to_owned(),
             port: self.formation.port.get(),
-            grace_seconds: GRACE_SECONDS,
+            // As long as the server gives it; ECS would end it earlier.
+            grace_seconds: u32::try_from(self.formation.health_timeout.0).unwrap_or(u32::MAX),
         })
     }
 
@@ -320,7 +320,12 @@ impl About<'_> {
             KINDS.into_iter().filter_map(|kind| service(self.inputs, self.name, kind)).any(|service| {
                 service.task_definition == arn
                     || service.deployments.iter().any(|deployment| deployment.task_definition == arn)
-            }) || self.inputs.look.tasks.iter().any(|task| task.task_definition == arn && task.status != TaskStatus::Stopped)
+            }) || self
+                .inputs
+                .look
+                .tasks
+                .iter()
+                .any(|task| task.task_definition == arn && task.status != TaskStatus::Stopped)
         };
         let old = self.record.definitions.iter().filter(|(_, what)| what.generation < self.formation.generation);
         old.filter(|(arn, _)| !used(arn)).map(|(arn, _)| deregister(self.name, arn)).collect()
@@ -328,7 +333,7 @@ impl About<'_> {
 }
 
 /// The wanted deployment is complete, with as many tasks as wanted. One that was given up may stay listed.
-pub(super) fn is_steady(service: &Service) -> bool {
+pub fn is_steady(service: &Service) -> bool {
     let done = service.deployments.iter().all(|deployment| match deployment.state {
         RolloutState::Completed => deployment.primary,
         RolloutState::Failed => !deployment.primary,

@@ -175,18 +175,25 @@ fn words(plan: &AppPlan) -> String {
 
 fn word(deed: &Deed) -> String {
     match deed {
-        Deed::Register { definition, what, .. } => format!("register {} {}", definition.family.rsplit('-').next().unwrap_or_default(), what.generation),
+        Deed::Register { definition, what, .. } => {
+            format!("register {} {}", definition.family.rsplit('-').next().unwrap_or_default(), what.generation)
+        }
         Deed::FindDefinition { .. } => "find definition".to_owned(),
         Deed::LearnDefinition { arn, .. } => format!("learn {arn}"),
         Deed::Deregister { arn, .. } => format!("deregister {arn}"),
         Deed::CreateService { service, .. } => {
-            let target = service.target.as_ref().map(|target| format!(" at {}", target.target_group)).unwrap_or_default();
+            let target =
+                service.target.as_ref().map(|target| format!(" at {}", target.target_group)).unwrap_or_default();
             format!("create {} {} x{}{target}", service.name, service.task_definition, service.desired)
         }
         Deed::ChangeService { change, .. } => {
             let definition = change.task_definition.iter().map(|arn| format!(" to {arn}"));
             let desired = change.desired.iter().map(|count| format!(" x{count}"));
-            let breaker = change.breaker.iter().filter(|breaker| **breaker == Breaker::RollsBack).map(|_| " with breaker".to_owned());
+            let breaker = change
+                .breaker
+                .iter()
+                .filter(|breaker| **breaker == Breaker::RollsBack)
+                .map(|_| " with breaker".to_owned());
             let parts: String = definition.chain(desired).chain(breaker).collect();
             format!("change {}{parts}", change.service)
         }
@@ -306,7 +313,8 @@ fn a_registration_without_an_answer_is_looked_up_before_it_is_made_again() {
     let [register] = plan.deeds.as_slice() else { panic!("{plan:?}") };
     assert!(register.is_intent());
     register.intend(&mut record);
-    let lost = ApiError { operation: Operation::RegisterTaskDefinition, fault: ApiFault::Unavailable, text: "x".into() };
+    let lost =
+        ApiError { operation: Operation::RegisterTaskDefinition, fault: ApiFault::Unavailable, text: "x".into() };
     let answered = Answered { operation: Operation::RegisterTaskDefinition, result: Err(lost), at: NOW };
     assert!(register.fold(&mut record, answered).is_err());
     Case::new([present("default", 1, 1, 0)], record.clone(), vec![]).check("find definition, busy");
@@ -314,7 +322,8 @@ fn a_registration_without_an_answer_is_looked_up_before_it_is_made_again() {
     let Deed::Register { definition, .. } = register else { panic!("{register:?}") };
     let find = Deed::FindDefinition { process: name("default"), family: definition.family.clone() };
     let found = |labels| {
-        let definition = TaskDefinition { arn: arn(DEMAND, 7), family: definition.family.clone(), labels, active: true };
+        let definition =
+            TaskDefinition { arn: arn(DEMAND, 7), family: definition.family.clone(), labels, active: true };
         let result = Ok(Answer::TaskDefinition(Box::new(definition)));
         Answered { operation: Operation::DescribeTaskDefinition, result, at: NOW }
     };

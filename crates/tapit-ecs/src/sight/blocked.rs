@@ -38,41 +38,59 @@ fn missing(tasks: &[&Remembered], wanted: u32, there: impl Fn(InstanceState) -> 
     wanted.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX))
 }
 
-/// ECS finds no room. Of its events, the newest that tells of placing counts.
+/// ECS does not start what is missing. Of its events, the newest that tells of starts counts.
 fn lacking(service: &Service, kind: InstanceKind, missing: u32) -> Option<Blocked> {
-    let told = service.events.iter().map(|event| event.message.as_str());
-    let placing = told.into_iter().find_map(|message| Placing::of(message).map(|placing| (placing, message)))?;
-    let (Placing::Failed, message) = placing else { return None };
     if missing == 0 {
         return None;
     }
+    let told = service.events.iter().map(|event| event.message.as_str());
+    let (start, message) = told.into_iter().find_map(|message| Start::of(message).map(|start| (start, message)))?;
     let (noun, verb) = if missing == 1 { ("instance", "waits") } else { ("instances", "wait") };
     let lead = format!("{missing} {} {noun} {verb}", kind.as_str());
-    let text = match (words::says(message, "capacity is unavailable"), kind) {
-        (true, InstanceKind::Spot) => format!("{lead}: no spot capacity on Fargate now; ECS tries again by itself"),
-        (true, InstanceKind::Demand) => format!("{lead}: no capacity on Fargate now; ECS tries again by itself"),
-        (false, _) => {
-            let meaning = words::meaning(message).unwrap_or("ECS cannot place them");
-            words::with_theirs(&format!("{lead}: {meaning}"), message)
+    let (code, text) = match (start, kind) {
+        (Start::Done, _) => return None,
+        (Start::NoRoom, InstanceKind::Spot) => {
+            (BlockedCode::Capacity, format!("{lead}: no spot capacity on Fargate now; ECS tries again by itself"))
         }
+        (Start::NoRoom, InstanceKind::Demand) => {
+            (BlockedCode::Capacity, format!("{lead}: no capacity on Fargate now; ECS tries again by itself"))
+        }
+        (Start::Unplaced, _) => (BlockedCode::Capacity, both(&lead, message)),
+        (Start::Refused, _) => (BlockedCode::Provider, both(&lead, message)),
     };
-    Some(of_code(BlockedCode::Capacity, kind, (missing, text)))
+    Some(of_code(code, kind, (missing, text)))
 }
 
+fn both(lead: &str, message: &str) -> String {
+    let meaning = words::meaning(message).unwrap_or("ECS cannot start any");
+    words::with_theirs(&format!("{lead}: {meaning}"), message)
+}
+
+/// What an event tells of starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Placing {
+enum Start {
     Done,
-    Failed,
+    NoRoom,
+    /// There is no room that this account may use: a quota, say.
+    Unplaced,
+    /// For want of a right.
+    Refused,
 }
 
-impl Placing {
-    /// `None`: the event tells of something else.
+impl Start {
+    /// `None`: it tells of something else.
     fn of(message: &str) -> Option<Self> {
         let says = |what| words::says(message, what);
-        if says("unable to place") || says("capacity is unavailable") {
-            return Some(Placing::Failed);
+        if says("capacity is unavailable") {
+            return Some(Start::NoRoom);
         }
-        (says("has started") || says("steady state")).then_some(Placing::Done)
+        if says("unable to place") {
+            return Some(Start::Unplaced);
+        }
+        if says("failed to launch a task") {
+            return Some(Start::Refused);
+        }
+        (says("has started") || says("steady state")).then_some(Start::Done)
     }
 }
 

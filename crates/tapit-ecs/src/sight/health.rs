@@ -62,8 +62,17 @@ fn balanced(look: &Look, remembered: &Remembered, ip: Option<Ipv4Addr>) -> Verdi
     }
 }
 
+/// What the load balancer said last.
 fn kept(state: InstanceState) -> InstanceState {
-    if state == InstanceState::Unhealthy { state } else { InstanceState::Healthy }
+    match state {
+        InstanceState::Unhealthy | InstanceState::Draining => state,
+        InstanceState::Pending
+        | InstanceState::Pulling
+        | InstanceState::Starting
+        | InstanceState::Healthy
+        | InstanceState::Stopping
+        | InstanceState::Stopped => InstanceState::Healthy,
+    }
 }
 
 fn unchecked(look: &Look, remembered: &Remembered, needed: Seconds) -> Verdict {

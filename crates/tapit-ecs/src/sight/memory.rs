@@ -95,13 +95,6 @@ impl Memory {
         live.map(|(arn, _)| arn.clone()).collect()
     }
 
-    /// Nothing is about to change by itself: whatever has not stopped is healthy and known. Otherwise it is worth looking
-    /// again soon, also where ECS is content.
-    pub fn is_at_rest(&self) -> bool {
-        let mut live = self.tasks.values().filter(|task| !task.is_stopped());
-        live.all(|task| task.state == InstanceState::Healthy && task.missing_since.is_none())
-    }
-
     pub(super) fn oldest_first(&self) -> Vec<(&str, &Remembered)> {
         let mut tasks: Vec<_> = self.tasks.iter().map(|(arn, task)| (arn.as_str(), task)).collect();
         tasks.sort_by_key(|(arn, task)| (task.created_at, *arn));

@@ -11,6 +11,7 @@ struct Open {
     arn: String,
     kind: InstanceKind,
     generation: u64,
+    made_at: Timestamp,
     left_at: Timestamp,
 }
 
@@ -24,20 +25,23 @@ pub(super) fn take(memory: &mut Memory) {
             task.took = Some(Took { from, exit: None, failures: 0 });
         }
     }
-    // How the one before ended may be known in full only after another one stood in its place.
-    let known: Vec<(String, Took)> = memory
-        .tasks
-        .iter()
-        .filter_map(|(arn, task)| {
-            let took = task.took.as_ref()?;
-            let before = memory.tasks.get(&took.from)?;
+    hand_on(memory);
+}
+
+/// How the one before ended may be known in full only after another one stood in its place. The oldest first, since
+/// failures add up along a row of them.
+fn hand_on(memory: &mut Memory) {
+    let oldest_first: Vec<String> = memory.oldest_first().into_iter().map(|(arn, _)| arn.to_owned()).collect();
+    for arn in oldest_first {
+        let known = |memory: &Memory| {
+            let from = memory.tasks.get(&arn)?.took.as_ref()?.from.clone();
+            let before = memory.tasks.get(&from)?;
             let ending = before.ending.as_ref()?;
-            let failures = before.failures_with(ending);
-            Some((arn.clone(), Took { from: took.from.clone(), exit: ending.exit, failures }))
-        })
-        .collect();
-    for (arn, took) in known {
-        if let Some(task) = memory.tasks.get_mut(&arn) {
+            Some(Took { exit: ending.exit, failures: before.failures_with(ending), from })
+        };
+        if let Some(took) = known(memory)
+            && let Some(task) = memory.tasks.get_mut(&arn)
+        {
             task.took = Some(took);
         }
     }
@@ -48,7 +52,7 @@ fn open(memory: &Memory) -> Vec<Open> {
     let left = memory.oldest_first().into_iter().filter_map(|(arn, task)| {
         let ending = task.failed().filter(|ending| ending.place == Place::Open)?;
         let (kind, generation) = (task.kind, task.generation);
-        Some(Open { arn: arn.to_owned(), kind, generation, left_at: ending.at })
+        Some(Open { arn: arn.to_owned(), kind, generation, made_at: task.created_at, left_at: ending.at })
     });
     left.collect()
 }
@@ -59,7 +63,8 @@ fn pairs(memory: &Memory, open: &mut Vec<Open>) -> Vec<(String, String)> {
         let fits = |place: &Open| {
             place.kind == task.kind
                 && place.generation == task.generation
-                && place.arn != arn
+                // None takes its own, also where all happened within one tick of ECS's clock.
+                && place.made_at < task.created_at
                 && place.left_at <= task.created_at
         };
         if let Some(at) = open.iter().position(fits) {

@@ -26,7 +26,7 @@ struct Meaning {
     means: &'static str,
 }
 
-const PULL: &str = "cannotpullcontainer";
+const PULL: &str = "cannotpull";
 const RESOURCES: &str = "resourceinitialization";
 
 /// The first that fits counts. Networks come before rights, since a token that could not be fetched reads as if it were
@@ -47,6 +47,7 @@ const MEANINGS: &[Meaning] = &[
             "no route",
             "deadline exceeded",
             "no such host",
+            "connection issue",
             "connection refused",
             "request canceled",
         ],
@@ -54,10 +55,14 @@ const MEANINGS: &[Meaning] = &[
     },
     Meaning {
         of: PULL,
-        says: &["denied", "unauthorized", "forbidden", "not authorized", "no basic auth"],
+        says: &["denied", "unauthorized", "forbidden", "not authorized", "no basic auth", "has the permissions"],
         means: "the registry does not give the image to ECS: let the execution role read it in ECR, or make it public",
     },
-    Meaning { of: PULL, says: &["platform", "exec format"], means: "the image is not made for linux/amd64" },
+    Meaning {
+        of: PULL,
+        says: &["matching platform", "no matching manifest"],
+        means: "the image is not made for linux/amd64",
+    },
     Meaning {
         of: PULL,
         says: &["not found", "manifest unknown", "does not exist", "name unknown"],

@@ -44,7 +44,9 @@ impl World {
         }
         let zones: BTreeSet<&str> = found.iter().map(|subnet| subnet.zone.as_str()).collect();
         if zones.len() < 2 || zones.len() < found.len() {
-            return Err(Refusal::validation("At least two subnets in two different Availability Zones must be specified"));
+            return Err(Refusal::validation(
+                "At least two subnets in two different Availability Zones must be specified",
+            ));
         }
         let vpc = found.first().map(|subnet| subnet.vpc.clone()).unwrap_or_default();
         if let Some(missing) = security_groups.iter().find(|id| !self.networks.groups.contains_key(*id)) {
@@ -88,7 +90,8 @@ impl World {
             return Err(Refusal::exists("DuplicateListener", text));
         }
         let of = balancer.arn.replacen(":loadbalancer/", ":listener/", 1);
-        let listener = Listener { arn: format!("{of}/{}", self.name(16)), load_balancer: load_balancer.to_owned(), port };
+        let listener =
+            Listener { arn: format!("{of}/{}", self.name(16)), load_balancer: load_balancer.to_owned(), port };
         let arn = listener.arn.clone();
         self.balancers.rules.insert(arn.clone(), BTreeMap::new());
         self.balancers.listeners.insert(arn.clone(), listener);
@@ -102,9 +105,7 @@ impl World {
                 self.balancers.balancers.get(arn).ok_or_else(no_balancer)?;
                 Ok(Answer::Listeners(listeners.values().filter(|one| one.load_balancer == *arn).cloned().collect()))
             }
-            ListenersOf::Arn(arn) => {
-                Ok(Answer::Listeners(vec![listeners.get(arn).cloned().ok_or_else(no_listener)?]))
-            }
+            ListenersOf::Arn(arn) => Ok(Answer::Listeners(vec![listeners.get(arn).cloned().ok_or_else(no_listener)?])),
         }
     }
 
@@ -187,7 +188,9 @@ impl World {
 fn check_hosts(hosts: &[String]) -> Result<(), Refusal> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "-.*?".contains(c);
     let host_legal = |host: &String| {
-        let dotted = host.rsplit_once('.').is_some_and(|(_, last)| last.chars().all(|c| c.is_ascii_alphabetic() || "*?".contains(c)));
+        let dotted = host
+            .rsplit_once('.')
+            .is_some_and(|(_, last)| last.chars().all(|c| c.is_ascii_alphabetic() || "*?".contains(c)));
         (1..=128).contains(&host.len()) && host.chars().all(legal) && dotted
     };
     if hosts.is_empty() || hosts.len() > 5 || !hosts.iter().all(host_legal) {

@@ -42,7 +42,10 @@ pub enum End {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTerm {
-    Exits { after: Duration, code: i32 },
+    Exits {
+        after: Duration,
+        code: i32,
+    },
     /// It is killed once its time is over.
     Ignores,
 }

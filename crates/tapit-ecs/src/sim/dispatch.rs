@@ -25,7 +25,9 @@ impl World {
             Request::StopTask { cluster, task, reason } => self.stop_task(cluster, task, reason),
             Request::DescribeDefaultVpc => self.describe_default_vpc(),
             Request::DescribeSubnets(of) => self.describe_subnets(of),
-            Request::CreateSecurityGroup { name, vpc, description: _, tags: _ } => self.create_security_group(name, vpc),
+            Request::CreateSecurityGroup { name, vpc, description: _, tags: _ } => {
+                self.create_security_group(name, vpc)
+            }
             Request::DescribeSecurityGroup { name, vpc } => self.describe_security_group(name, vpc),
             Request::AuthorizeIngress { group, from } => self.authorize_ingress(group, from),
             Request::DeleteSecurityGroup { group } => self.delete_security_group(group),

@@ -125,8 +125,8 @@ impl Faults {
         let operation = call.request.operation();
         let hooked = held.hook.as_mut().and_then(|hook| hook(call));
         // All of them count the call, whichever decides.
-        let met: Vec<_> = held.faults.iter_mut().filter(|fault| fault.meets(operation)).map(|f| f.verdict).collect();
-        hooked.or_else(|| met.first().copied())
+        let met: Vec<_> = held.faults.iter_mut().map(|fault| fault.meets(operation).then_some(fault.verdict)).collect();
+        hooked.or_else(|| met.into_iter().flatten().next())
     }
 }
 

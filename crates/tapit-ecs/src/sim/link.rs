@@ -1,7 +1,6 @@
 //! One caller's way to an account, which can be cut for good: what a server that dies between two calls leaves behind.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -13,44 +12,53 @@ use crate::api::{Answer, ApiError, EcsApi, Request};
 /// caller had died; another link to the same account stands for its successor.
 pub struct Link {
     account: Arc<Account>,
-    made: AtomicU64,
-    /// The call that does not reach the account any more.
-    cut_before: AtomicU64,
-    /// The answer of this one is not received.
-    deaf: AtomicBool,
+    calls: Mutex<Calls>,
     cut: watch::Sender<bool>,
+}
+
+struct Calls {
+    /// That have reached the account.
+    made: u64,
+    /// So many may.
+    allowed: u64,
+    last: Last,
+}
+
+/// What becomes of the last call that is allowed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Answered,
+    /// It is carried out, and its answer is never received.
+    Unanswered,
 }
 
 impl Link {
     /// To be cut by `cut_now` alone.
     pub fn to(account: &Arc<Account>) -> Arc<Self> {
-        Self::cut_at(account, u64::MAX)
+        Self::new(account, u64::MAX, Last::Answered)
     }
 
     /// Cut before its so manieth call (from 1): the ones before are answered.
     pub fn cut_before(account: &Arc<Account>, call: u64) -> Arc<Self> {
-        Self::cut_at(account, call)
+        Self::new(account, call.saturating_sub(1), Last::Answered)
     }
 
     /// Cut after its so manieth call (from 1) was carried out, before the answer arrives.
     pub fn cut_after(account: &Arc<Account>, call: u64) -> Arc<Self> {
-        let link = Self::cut_at(account, call.saturating_add(1));
-        link.deaf.store(true, Ordering::Relaxed);
-        link
+        Self::new(account, call, Last::Unanswered)
     }
 
-    fn cut_at(account: &Arc<Account>, call: u64) -> Arc<Self> {
-        Arc::new(Self {
-            account: Arc::clone(account),
-            made: AtomicU64::new(0),
-            cut_before: AtomicU64::new(call),
-            deaf: AtomicBool::new(false),
-            cut: watch::Sender::new(false),
-        })
+    fn new(account: &Arc<Account>, allowed: u64, last: Last) -> Arc<Self> {
+        let calls = Mutex::new(Calls { made: 0, allowed, last });
+        Arc::new(Self { account: Arc::clone(account), calls, cut: watch::Sender::new(false) })
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn cut_now(&self) {
-        self.cut_before.store(0, Ordering::Relaxed);
+        self.calls().allowed = 0;
         self.cut.send_replace(true);
     }
 
@@ -60,31 +68,37 @@ impl Link {
 
     /// Returns once the cut has come.
     pub async fn until_cut(&self) {
-        // The sender lives as long as this borrow, so it cannot be gone.
-        drop(self.cut.subscribe().wait_for(|cut| *cut).await);
+        let mut cut = self.cut.subscribe();
+        // The sender lives as long as this borrow, so waiting never fails.
+        while !*cut.borrow_and_update() && cut.changed().await.is_ok() {}
     }
 
-    /// Calls so far, the one that met the cut not counted.
+    /// Calls so far that have reached the account.
     pub fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
+        self.calls().made
+    }
+
+    /// What becomes of the next call; `None`: it comes too late.
+    fn next(&self) -> Option<Last> {
+        let mut calls = self.calls();
+        if calls.made >= calls.allowed {
+            return None;
+        }
+        calls.made += 1;
+        Some(if calls.made == calls.allowed { calls.last } else { Last::Answered })
     }
 }
 
 #[async_trait]
 impl EcsApi for Link {
     async fn call(&self, request: Request) -> Result<Answer, ApiError> {
-        let cut_before = self.cut_before.load(Ordering::Relaxed);
-        let number = self.made.load(Ordering::Relaxed) + 1;
-        if number >= cut_before || self.is_cut() {
-            self.cut.send_replace(true);
-            return std::future::pending().await;
+        match self.next() {
+            Some(Last::Answered) => return self.account.make(request),
+            // The cut comes before anything can be told of what the call has done.
+            Some(Last::Unanswered) => drop(self.account.make(request)),
+            None => {}
         }
-        self.made.fetch_add(1, Ordering::Relaxed);
-        let answer = self.account.make(request);
-        if self.deaf.load(Ordering::Relaxed) && number + 1 == cut_before {
-            self.cut.send_replace(true);
-            return std::future::pending().await;
-        }
-        answer
+        self.cut.send_replace(true);
+        std::future::pending().await
     }
 }

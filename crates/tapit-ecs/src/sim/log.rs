@@ -9,9 +9,8 @@ use super::world::World;
 use crate::api::{Answer, LogEvent, LogEventsOf, LogFrom};
 
 /// The retentions that CloudWatch Logs knows, in days.
-const RETENTIONS: [u16; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
-];
+const RETENTIONS: [u16; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct LogGroup {

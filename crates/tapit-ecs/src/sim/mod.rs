@@ -46,7 +46,7 @@ mod walk;
 mod world;
 
 pub use account::Account;
-pub use behaviour::{Behaviour, Ending, End, OnTerm, Start};
+pub use behaviour::{Behaviour, End, Ending, OnTerm, Start};
 pub use calls::{Call, Outcome};
 pub use faults::{Fault, Faults, Verdict};
 pub use inventory::Inventory;

@@ -52,9 +52,8 @@ impl World {
     }
 
     fn subnet(&self, id: &str) -> Result<&Subnet, Refusal> {
-        let missing = || {
-            Refusal::not_found("InvalidSubnetID.NotFound", format_args!("The subnet ID '{id}' does not exist"))
-        };
+        let missing =
+            || Refusal::not_found("InvalidSubnetID.NotFound", format_args!("The subnet ID '{id}' does not exist"));
         self.networks.subnets.get(id).ok_or_else(missing)
     }
 

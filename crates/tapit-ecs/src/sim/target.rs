@@ -39,7 +39,8 @@ impl World {
             if (group.vpc.as_str(), group.port, &group.health) == (new.vpc.as_str(), new.port, &new.health) {
                 return Ok(Answer::Id(arn.clone()));
             }
-            let text = format_args!("A target group with the same name '{}' exists, but with different settings", new.name);
+            let text =
+                format_args!("A target group with the same name '{}' exists, but with different settings", new.name);
             return Err(Refusal::exists("DuplicateTargetGroupName", text));
         }
         if !self.networks.subnets.values().any(|subnet| subnet.vpc == new.vpc) {

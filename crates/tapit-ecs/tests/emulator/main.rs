@@ -4,6 +4,14 @@
 #[allow(dead_code, reason = "the tests of the whole program use more of it")]
 mod support;
 
+#[cfg(feature = "aws")]
+mod adapter;
+#[cfg(feature = "aws")]
+mod conformance;
+#[cfg(feature = "aws")]
+mod sdk;
 mod strict;
+#[cfg(feature = "aws")]
+mod subject;
 mod trial;
 mod wire;

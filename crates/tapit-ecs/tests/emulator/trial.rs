@@ -66,13 +66,14 @@ fn a_load_balancer_of_the_emulator_leads_to_the_containers_of_its_account() {
     );
     running(&account, 1);
     let get = |host: &str| {
+        // The emulator takes names below `localhost` for buckets.
         let headers = [("Host", host)];
         let ask = Ask { method: "GET", path: "/_alb/lb/", headers: &headers, body: &[] };
         plain_http::send(account.address(), &ask).expect("an answer")
     };
-    let answer = until("registered", || Some(get("shop.localhost")).filter(|answer| answer.status == 200));
+    let answer = until("registered", || Some(get("shop.example.com")).filter(|answer| answer.status == 200));
     assert!(answer.text().starts_with("hello from"), "{}", answer.text());
-    assert_eq!(get("other.localhost").status, 404, "the rule is for one host");
+    assert_eq!(get("other.example.com").status, 404, "the rule is for one host");
 }
 
 fn definition(image: &str) -> Value {

@@ -68,16 +68,18 @@ impl EcsApi for Account {
                 return failed(fault);
             }
         }
-        match request {
-            Request::RegistryLogin => Ok(Answer::Login(RegistryLogin {
-                host: self.host.clone(),
-                plain_http: true,
-                username: USER.to_owned(),
-                password: self.password.lock().expect("password").clone(),
-            })),
-            Request::CreateRepository { name, .. } => Ok(Answer::Id(format!("{}/{name}", self.host))),
-            _ => failed(ApiFault::Invalid),
+        if let Request::CreateRepository { name, .. } = request {
+            return Ok(Answer::Id(format!("{}/{name}", self.host)));
         }
+        if request != Request::RegistryLogin {
+            return failed(ApiFault::Invalid);
+        }
+        Ok(Answer::Login(RegistryLogin {
+            host: self.host.clone(),
+            plain_http: true,
+            username: USER.to_owned(),
+            password: self.password.lock().expect("password").clone(),
+        }))
     }
 }
 
@@ -143,10 +145,8 @@ pub fn sample() -> Image {
 
 /// The kind of an image's fault, with all that is said of it.
 pub fn fault(error: &EngineError) -> (ImageFault, String) {
-    match error {
-        EngineError::Image { fault, text, .. } => (*fault, text.clone()),
-        other => panic!("{other:?}"),
-    }
+    let EngineError::Image { fault, text, .. } = error else { panic!("{error:?}") };
+    (*fault, text.clone())
 }
 
 /// Runs async work as each test does.

@@ -23,6 +23,8 @@ pub struct Container {
     /// ARN of the task that it is.
     pub task: String,
     pub cluster: String,
+    /// On Docker's own bridge, which is where the emulator puts all of them.
+    pub ip: String,
     /// Which emulator made it: `tapit-tests:PORT` is one of ours.
     pub emulator: String,
 }
@@ -44,6 +46,7 @@ pub fn containers(label: &str) -> Result<Vec<Container>> {
         state: text(&value["State"]),
         task: text(&value["Labels"]["com.amazonaws.ecs.task-arn"]),
         cluster: text(&value["Labels"]["com.amazonaws.ecs.cluster"]),
+        ip: text(&value["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]),
         emulator: text(&value["Labels"]["ministack.instance"]),
     };
     Ok(answer.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(one).collect())

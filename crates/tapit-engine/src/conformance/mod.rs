@@ -48,11 +48,26 @@ pub const LOG_LINES: [&str; 5] = ["line 1", "line 2", "line 3", "line 4", "line 
 pub const LAST_WORDS: &str = "last words";
 pub const CRASH_CODE: i32 = 3;
 
+/// Where engines differ by what they are; the suite asks each for what it promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nature {
+    /// Starts and stops every instance itself, and leaves the routes to the server's router.
+    Own,
+    /// Tells somebody else's scheduler what is wanted, who also routes: which instance goes is the scheduler's choice, and
+    /// no command can be run beside a program.
+    Managed,
+}
+
 /// An engine in its world, fresh for each test: opened and not adopted yet. Its traffic is `routes`.
 #[async_trait]
 pub trait Subject: Send + Sync {
     fn engine(&self) -> SharedEngine;
 
+    fn nature(&self) -> Nature {
+        Nature::Own
+    }
+
+    /// Of a managed engine, what its load balancer does as far as it can be observed.
     fn routes(&self) -> Arc<Routes>;
 
     /// One demand instance in generation 1, of a process that is not public. At least eight of its size fit into the

@@ -42,6 +42,22 @@ impl Routes {
         news
     }
 
+    /// Of an engine that routes by itself: what is healthy is routed, newcomers first, and nothing else is.
+    pub fn follow(&self, observed: &[ProcessObserved]) {
+        self.publish(observed);
+        let is_healthy = |key: &InstanceKey| {
+            let of_app = observed.iter().filter(|process| process.key.app == key.app);
+            let mut instances = of_app.flat_map(|process| &process.instances);
+            instances.any(|one| one.id == key.id && one.state == InstanceState::Healthy)
+        };
+        let gone: Vec<InstanceKey> = self.books().routed.keys().filter(|key| !is_healthy(key)).cloned().collect();
+        for key in gone {
+            self.withdraw(&key);
+            // It may become healthy again.
+            self.books().withdrawn.remove(&key);
+        }
+    }
+
     pub fn routed(&self, process: &ProcessKey) -> usize {
         self.books().routed.values().filter(|owner| *owner == process).count()
     }

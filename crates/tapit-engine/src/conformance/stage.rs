@@ -7,7 +7,7 @@ use tapit_model::{
     ProcessName, ProcessObserved, ProcessTarget, Revision,
 };
 
-use super::{Behaviour, Subject};
+use super::{Behaviour, Nature, Subject};
 use crate::{Applied, Traffic};
 
 pub(super) struct Stage<'a> {
@@ -25,6 +25,10 @@ impl<'a> Stage<'a> {
     pub async fn open(subject: &'a dyn Subject) -> Self {
         subject.engine().adopt(Vec::new()).await.expect("adopts nothing");
         Self { subject, revision: AtomicU64::new(0) }
+    }
+
+    pub fn nature(&self) -> Nature {
+        self.subject.nature()
     }
 
     pub fn formation(&self, behaviour: Behaviour) -> Formation {
@@ -60,6 +64,9 @@ impl<'a> Stage<'a> {
     pub async fn look(&self) -> Vec<ProcessObserved> {
         let (engine, routes) = (self.subject.engine(), self.subject.routes());
         let observed = engine.observe().await.expect("the engine can be looked at");
+        if self.nature() == Nature::Managed {
+            routes.follow(&observed);
+        }
         for (process, instance) in observed.iter().flat_map(|p| p.instances.iter().map(move |i| (p, i))) {
             let id = InstanceKey { app: process.key.app.clone(), id: instance.id.clone() };
             let stopping = matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped);

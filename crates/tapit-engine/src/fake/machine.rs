@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tapit_model::{
-    Blocked, Exit, Failure, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, LogLine,
-    MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, Reason, ReasonCode, Revision, Timestamp,
+    Blocked, EngineKind, Exit, Failure, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved,
+    InstanceState, LogLine, MemoryMib, Moment, Presence, ProcessKey, ProcessTarget, Reason, ReasonCode, Revision,
+    Timestamp,
 };
 
 use super::script::{Ending, Script, Shelf};
@@ -168,6 +169,8 @@ pub(super) struct Machine {
     pub shelf: Shelf,
     /// Serials outlive their processes.
     pub serials: BTreeMap<ProcessKey, u64>,
+    /// What the engine says that it is.
+    pub kind: EngineKind,
 }
 
 impl Machine {

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapit_model::{
-    ImageRef, InstanceId, InstanceKey, Lifecycle, LogLine, LogStream, MemoryMib, Moment, PinnedImage, Presence,
-    ProcessKey, ProcessObserved, ProcessTarget, Revision, Usage, UsageOf,
+    AppName, EngineKind, ImageRef, InstanceId, InstanceKey, Lifecycle, LogLine, LogStream, MemoryMib, Moment,
+    PinnedImage, Presence, ProcessKey, ProcessObserved, ProcessTarget, Revision, Usage, UsageOf,
 };
 use tokio::sync::watch;
 
@@ -45,6 +45,7 @@ impl Fake {
             processes: BTreeMap::new(),
             shelf: shelf.clone(),
             serials: BTreeMap::new(),
+            kind: EngineKind::Embedded,
         };
         Arc::new(Self { machine: Mutex::new(machine), shelf, traffic, changes: watch::Sender::new(0) })
     }
@@ -105,6 +106,11 @@ impl Fake {
         member.map(|member| member.log.push(line)).is_some()
     }
 
+    /// Says from now on that it is of this kind. One on ECS has an address of its own for every app that it knows.
+    pub fn act_as(&self, kind: EngineKind) {
+        self.machine().kind = kind;
+    }
+
     pub fn set_capacity(&self, capacity: MemoryMib) {
         self.machine().capacity = capacity;
     }
@@ -114,6 +120,16 @@ impl Fake {
 impl Engine for Fake {
     fn name(&self) -> &'static str {
         "fake"
+    }
+
+    fn kind(&self) -> EngineKind {
+        self.machine().kind
+    }
+
+    fn url(&self, app: &AppName) -> Option<String> {
+        let machine = self.machine();
+        let known = machine.processes.keys().any(|key| key.app == *app);
+        (known && machine.kind == EngineKind::Ecs).then(|| format!("http://{app}.example"))
     }
 
     async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {

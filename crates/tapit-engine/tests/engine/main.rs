@@ -50,6 +50,7 @@ impl Subject for FakeSubject {
             health_timeout: Seconds(5),
             size: Size { memory: MemoryMib::from_mib(32), cpu: CpuMillis::from_millis(100) },
             demand: 1,
+            stand_ins: 0,
             spot: 0,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(5) },
             confinement: Confinement::default(),

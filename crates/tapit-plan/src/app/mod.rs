@@ -5,9 +5,10 @@
 //!
 //! Revisions: every admitted change raises a process's revision by two, to the one that its target has. The one below
 //! belongs to the target that stands in while a new image is fetched: the old generation with the new counts. A
-//! rollback raises it by one. So two different targets never share a revision, and each later one is higher.
+//! rollback raises it by one, stand-ins for spot instances that come or go raise it by two. So two different targets never share a revision, and each later one is higher.
 
 mod admit;
+mod fallback;
 mod narrate;
 mod outcome;
 mod pin;
@@ -31,4 +32,4 @@ pub use port::{health_check, resolve_port};
 pub use progress::{Seen, Subject, progress};
 pub use route::routes;
 pub use status::status;
-pub use types::{Admission, AppInputs, AppPlan, ImageProgress, Prepare, Status};
+pub use types::{Admission, AppInputs, AppPlan, Grounds, ImageProgress, Prepare, Status};

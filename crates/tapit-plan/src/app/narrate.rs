@@ -50,7 +50,11 @@ pub fn narrate(
 pub fn narrate_blocked(key: &ProcessKey, before: &[Blocked], after: &[Blocked], now: Timestamp) -> Vec<Event> {
     let told = |blocked: &&Blocked| match blocked.code {
         BlockedCode::BackOff | BlockedCode::Resolving => false,
-        BlockedCode::NoImage | BlockedCode::Pulling | BlockedCode::ImageUnavailable | BlockedCode::Capacity => true,
+        BlockedCode::NoImage
+        | BlockedCode::Pulling
+        | BlockedCode::ImageUnavailable
+        | BlockedCode::Capacity
+        | BlockedCode::Provider => true,
     };
     let within = |list: &[Blocked], code: BlockedCode| list.iter().any(|blocked| blocked.code == code);
     let line = |kind: EventKind, text: String| Event {

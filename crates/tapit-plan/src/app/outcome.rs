@@ -13,7 +13,7 @@ use tapit_model::{
 };
 
 use super::types::{AppInputs, AppPlan};
-use super::{sight, target};
+use super::{fallback, sight, target};
 
 /// The verdict on a rollout.
 enum Verdict {
@@ -82,7 +82,7 @@ fn judge(
 }
 
 /// All wanted demand instances are healthy, nothing old is left and every spot instance that started is healthy. Spot
-/// capacity that is missing never holds a rollout up.
+/// capacity that is missing never holds a rollout up, nor does room that is missing for what stands in for it.
 fn has_succeeded(process: &Process, to: u64, seen: &ProcessObserved) -> bool {
     let observed = Some(seen);
     let (demand, spot) = (process.spec.wanted(InstanceKind::Demand), process.spec.wanted(InstanceKind::Spot));
@@ -96,13 +96,14 @@ fn has_succeeded(process: &Process, to: u64, seen: &ProcessObserved) -> bool {
         | InstanceState::Stopping
         | InstanceState::Stopped => false,
     });
-    // With spot instances alone, one of them must have proved the generation, unless there is no room for any.
+    // With spot instances alone, one of them or of those that stand in for them must have proved the generation, unless
+    // there is no room for any.
     let no_room = |blocked: &Blocked| blocked.code == BlockedCode::Capacity;
     let spot_proved = demand > 0
         || spot == 0
-        || spot_healthy > 0
+        || spot_healthy + demand_healthy > 0
         || (sight::failing(observed, to).is_none() && seen.blocked.iter().any(no_room));
-    demand_healthy >= demand && sight::old(observed, to) == 0 && (spot == 0 || (spot_trying == 0 && spot_proved))
+    fallback::suffices(process, to, observed) && sight::old(observed, to) == 0 && (spot == 0 || (spot_trying == 0 && spot_proved))
 }
 
 fn succeed(plan: &mut AppPlan, inputs: &AppInputs, process: &Process, rollout: &Rollout) {

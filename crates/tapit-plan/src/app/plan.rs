@@ -3,7 +3,7 @@
 use tapit_model::{AppName, Blocked, Change, Event, EventKind, Process, ProcessObserved};
 
 use super::types::{AppInputs, AppPlan};
-use super::{outcome, route, sight, target};
+use super::{fallback, outcome, route, sight, target};
 
 /// Plans one app. Called by the server after every wake-up with a fresh look at the engine; a look that failed must
 /// not be passed off as an empty one, because a process that the engine does not list is taken to have no instances.
@@ -27,7 +27,12 @@ fn plan_process(plan: &mut AppPlan, inputs: &AppInputs, process: &Process) {
     if !blocked.is_empty() {
         plan.blocked.insert(process.key.clone(), blocked);
     }
+    let before = plan.changes.len();
     outcome::settle(plan, inputs, process, observed);
+    // One change of the row at a time: it is planned again after the commit.
+    if plan.changes.len() == before {
+        fallback::settle(plan, inputs, process, observed);
+    }
 }
 
 /// What the engine waits for, as far as anything is still wanted.

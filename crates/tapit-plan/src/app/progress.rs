@@ -7,7 +7,7 @@ use tapit_model::{
     ProcessObserved, Progress, Revision, Rollout, RolloutState, Template, World,
 };
 
-use super::{sight, target};
+use super::{fallback, sight, target};
 
 /// What is known when the question is asked.
 #[derive(Clone, Copy)]
@@ -46,7 +46,8 @@ fn of_app(seen: &Seen, name: &AppName) -> Progress {
     let mut texts = Vec::new();
     for process in seen.world.processes_of(name) {
         // A rollback is the outcome of the change, never news from before it: ask for the revision that failed.
-        let asked = if process.rolled_back { Revision(process.revision.0.saturating_sub(1)) } else { process.revision };
+        let newest = process.asked_revision();
+        let asked = if process.rolled_back { Revision(newest.0.saturating_sub(1)) } else { newest };
         let part = of_process(seen, process, asked);
         sum.settled &= part.settled;
         sum.ok &= part.ok;
@@ -69,7 +70,7 @@ fn of_process(seen: &Seen, process: &Process, asked: Revision) -> Progress {
     let mut progress = judge(seen, &look);
     // A rollback raises the revision by one and is an outcome, not somebody else's change.
     let own = if process.rolled_back { asked.0 + 1 } else { asked.0 };
-    if process.revision.0 > own {
+    if process.asked_revision().0 > own {
         progress.text = format!("superseded by a newer change, which is judged here: {}", progress.text);
     }
     progress
@@ -85,7 +86,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn wanted(&self, kind: InstanceKind) -> u32 {
-        self.process.spec.wanted(kind)
+        self.process.wanted(kind)
     }
 
     fn healthy(&self, kind: InstanceKind) -> u32 {
@@ -125,7 +126,7 @@ fn judge(seen: &Seen, look: &Look) -> Progress {
     }
     // A rollback before the change that is asked about is no outcome of that change.
     if let Some(rollout) = look.rollout_in(RolloutState::RolledBack).filter(|_| look.process.rolled_back)
-        && look.process.revision > look.asked
+        && look.process.asked_revision() > look.asked
     {
         return failed("rolled back", rollout);
     }
@@ -149,7 +150,8 @@ fn judge(seen: &Seen, look: &Look) -> Progress {
     }
 }
 
-/// All wanted instances are healthy and of the wanted size, and no other is left; of spot, those that there is no room for do not count.
+/// All wanted instances are healthy and of the wanted size, and no other is left; of spot, those that there is no room for
+/// do not count, nor do those that would stand in for them.
 fn is_steady(seen: &Seen, look: &Look) -> bool {
     let generation = target::generation(look.process);
     let alive = |kind| sight::count(look.observed, generation, kind, |state| state.is_live());
@@ -161,7 +163,7 @@ fn is_steady(seen: &Seen, look: &Look) -> bool {
         || alive(InstanceKind::Spot) > spot;
     let no_room = blocked(seen, look).any(|b| b.code == BlockedCode::Capacity && b.spot > 0);
     let spot_healthy = look.healthy(InstanceKind::Spot);
-    !unfinished && look.healthy(InstanceKind::Demand) >= demand && (spot_healthy >= spot || no_room)
+    !unfinished && fallback::suffices(look.process, generation, look.observed) && (spot_healthy >= spot || no_room)
 }
 
 fn blocked<'a>(seen: &Seen<'a>, look: &Look<'a>) -> impl Iterator<Item = &'a Blocked> {
@@ -177,16 +179,26 @@ fn hopeless<'a>(seen: &Seen<'a>, look: &Look<'a>) -> Option<&'a Blocked> {
     blocked(seen, look).find(|blocked| match blocked.code {
         BlockedCode::NoImage => unknown,
         BlockedCode::ImageUnavailable => !at_work,
-        BlockedCode::Resolving | BlockedCode::Pulling | BlockedCode::Capacity | BlockedCode::BackOff => false,
+        BlockedCode::Resolving
+        | BlockedCode::Pulling
+        | BlockedCode::Capacity
+        | BlockedCode::BackOff
+        | BlockedCode::Provider => false,
     })
 }
 
 /// Demand instances find no room and nothing is in motion that could make some, so none will come by itself.
 fn starved<'a>(seen: &Seen<'a>, look: &Look<'a>) -> Option<&'a Blocked> {
-    if !look.is_held() || is_in_motion(seen, look) {
+    if lacks_stand_ins_alone(seen, look) || !look.is_held() || is_in_motion(seen, look) {
         return None;
     }
     blocked(seen, look).find(|blocked| blocked.code == BlockedCode::Capacity && blocked.demand > 0)
+}
+
+/// What was asked for runs, and only those that are to stand in for spot wait: spot capacity by another name.
+fn lacks_stand_ins_alone(seen: &Seen, look: &Look) -> bool {
+    let enough = look.healthy(InstanceKind::Demand) >= look.process.spec.wanted(InstanceKind::Demand);
+    look.process.stand_ins() > 0 && enough && look.resizing(seen) == 0
 }
 
 /// Instances leave somewhere, or start here, or a healthy one is about to stand in for an old one.
@@ -203,6 +215,10 @@ fn counts(seen: &Seen, look: &Look) -> String {
     let generation = target::generation(look.process);
     let (demand, spot) = (look.wanted(InstanceKind::Demand), look.wanted(InstanceKind::Spot));
     let mut parts = vec![format!("{}/{demand} healthy", look.healthy(InstanceKind::Demand))];
+    let stand_ins = look.process.stand_ins();
+    if stand_ins > 0 {
+        parts.push(format!("{stand_ins} of them for spot"));
+    }
     if spot > 0 {
         parts.push(format!("{}/{spot} spot healthy", look.healthy(InstanceKind::Spot)));
     }

@@ -1,6 +1,6 @@
 //! Counting in what an engine sees; shared by everything that judges it.
 
-use tapit_model::{Failure, InstanceKind, InstanceObserved, InstanceState, ProcessKey, ProcessObserved};
+use tapit_model::{BlockedCode, Failure, InstanceKind, InstanceObserved, InstanceState, ProcessKey, ProcessObserved};
 
 /// So many failures in a row end a rollout, and a wait.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -45,6 +45,17 @@ pub(super) fn is_leaving(instance: &InstanceObserved) -> bool {
 
 fn is_gone(instance: &InstanceObserved) -> bool {
     instance.state == InstanceState::Stopped
+}
+
+/// The engine has no room for an instance of this kind.
+pub(super) fn lacks_room(observed: Option<&ProcessObserved>, kind: InstanceKind) -> bool {
+    observed.into_iter().flat_map(|seen| &seen.blocked).any(|blocked| {
+        blocked.code == BlockedCode::Capacity
+            && match kind {
+                InstanceKind::Demand => blocked.demand > 0,
+                InstanceKind::Spot => blocked.spot > 0,
+            }
+    })
 }
 
 /// The failure that ends the hope for a generation: too many in a row, or the deadline.

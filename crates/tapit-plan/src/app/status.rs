@@ -39,7 +39,7 @@ fn steady(process: &Process, observed: Option<&ProcessObserved>) -> Status {
     let demand = healthy_of(observed, InstanceKind::Demand);
     let spot = healthy_of(observed, InstanceKind::Spot);
     if process.spec.demand == 0 {
-        return if spot > 0 { Status::Running } else { Status::Pending };
+        return if demand + spot > 0 { Status::Running } else { Status::Pending };
     }
     if demand >= process.spec.demand {
         Status::Running
@@ -58,7 +58,8 @@ fn is_waiting(process: &Process, observed: Option<&ProcessObserved>) -> bool {
         | BlockedCode::Resolving
         | BlockedCode::Pulling
         | BlockedCode::ImageUnavailable
-        | BlockedCode::Capacity => true,
+        | BlockedCode::Capacity
+        | BlockedCode::Provider => true,
         BlockedCode::BackOff => false,
     });
     let was_healthy = seen.instances.iter().any(|i| i.state.is_live() && i.healthy_at.is_some());

@@ -52,7 +52,7 @@ pub(super) fn order(inputs: &AppInputs, process: &Process, observed: Option<&Pro
 /// Nothing is wanted, no generation has a pinned image to say so with, and the engine still runs one that was given up
 /// since: only an absent target ends that.
 fn removal(process: &Process, observed: Option<&ProcessObserved>, revision: Revision) -> Option<ProcessTarget> {
-    let wanted = process.spec.wanted(InstanceKind::Demand) + process.spec.wanted(InstanceKind::Spot);
+    let wanted = process.wanted(InstanceKind::Demand) + process.wanted(InstanceKind::Spot);
     let must_go = wanted == 0 && sight::left(observed) > 0;
     must_go.then(|| absent(process, revision))
 }
@@ -75,8 +75,9 @@ fn present(process: &Process, generation: &Generation, revision: Revision) -> Op
         check: health_check(name, template, &image.exposed),
         health_timeout: template.health.timeout,
         size: template.size,
-        demand: process.spec.wanted(InstanceKind::Demand),
-        spot: process.spec.wanted(InstanceKind::Spot),
+        demand: process.wanted(InstanceKind::Demand),
+        stand_ins: process.stand_ins(),
+        spot: process.wanted(InstanceKind::Spot),
         lifecycle: template.lifecycle,
         confinement: template.confinement.clone(),
         // One that listens nowhere is never routed, and would wait for that for ever.
@@ -99,7 +100,7 @@ fn fetch(
     wanted: &Generation,
     observed: Option<&ProcessObserved>,
 ) -> (Option<Prepare>, Option<Blocked>) {
-    let missing = |kind| process.spec.wanted(kind).saturating_sub(sight::healthy(observed, wanted.number, kind));
+    let missing = |kind| process.wanted(kind).saturating_sub(sight::healthy(observed, wanted.number, kind));
     let (demand, spot) = (missing(InstanceKind::Demand), missing(InstanceKind::Spot));
     let blocked = |code, text| Some(Blocked { code, text, demand, spot });
     let Some(image) = template::reference(&wanted.template.image) else {

@@ -3,9 +3,21 @@
 use std::collections::BTreeMap;
 
 use tapit_model::{
-    AppName, Blocked, Change, Event, ImageRef, ProcessKey, ProcessObserved, ProcessTarget, Revision, Route, Timestamp,
-    World,
+    AppName, Blocked, Change, EngineKind, Event, ImageRef, Moment, ProcessKey, ProcessObserved, ProcessTarget,
+    Revision, Route, Timestamp, World,
 };
+
+/// What a request is judged against.
+#[derive(Clone, Copy)]
+pub struct Grounds<'a> {
+    pub world: &'a World,
+    /// It tells how many instances a change touches, and whether the present generation is in a crash loop, which asks for
+    /// a new one; a look that is out of date does no harm.
+    pub observed: &'a [ProcessObserved],
+    /// What can be run, and what can be changed while it runs.
+    pub engine: EngineKind,
+    pub now: Timestamp,
+}
 
 /// A request that was admitted: what to commit, and what to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +35,10 @@ pub struct Admission {
 }
 
 pub struct AppInputs<'a> {
+    /// For people.
     pub now: Timestamp,
+    /// For timers.
+    pub moment: Moment,
     pub world: &'a World,
     pub app: &'a AppName,
     /// What the engine sees; processes of other apps are ignored.
@@ -63,6 +78,8 @@ pub struct AppPlan {
     pub blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
     /// The app's route, when it has a public process.
     pub route: Option<Route>,
+    /// Without anything new to see, the next plan that differs is due then.
+    pub look_again: Option<Moment>,
 }
 
 /// The one-word state of a process.

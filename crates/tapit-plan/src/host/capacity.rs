@@ -2,8 +2,9 @@
 //!
 //! Demand comes first: one wish of each process in turn, in the order of their keys, so that a process that asks for a
 //! thousand does not shut out those after it. Then memory is kept for the demand instances that wait, in back-off or for
-//! room: the crash loop of a process must not make spot instances come and go. What is left goes to spot instances,
-//! and nothing while the host itself is short of memory.
+//! room: the crash loop of a process must not make spot instances come and go. Those that only stand in for spot instances
+//! come after that, or they would take what others were promised, and drive away the spot instances whose return sent
+//! them away. What is left goes to spot instances, and nothing while the host itself is short of memory.
 
 use tapit_model::InstanceKind;
 
@@ -21,28 +22,17 @@ pub(super) fn share(inputs: &HostInputs, drafts: &mut [Draft<'_>]) {
     };
     ledger.relieve(inputs.host, drafts);
     let free = ledger.now;
-    // MiB for each demand instance that waits for something other than memory that is on its way.
-    let mut waiting: Vec<u64> = Vec::new();
-    for (at, wish) in in_turn(drafts, InstanceKind::Demand) {
-        let claim = ledger.claim(wish.memory, drafts);
-        let Some(draft) = drafts.get_mut(at) else { continue };
-        match claim {
-            Claim::Now => draft.grant(wish),
-            Claim::Later => draft.refuse(wish, Shortage::Coming, free),
-            Claim::Never => {
-                let shortage = exchange_demand(draft, wish, &mut ledger);
-                waiting.extend((shortage == Some(Shortage::Lacking)).then_some(wish.memory));
-                if let Some(shortage) = shortage {
-                    draft.refuse(wish, shortage, free);
-                }
-            }
-        }
-    }
+    let (standing_in, asked) = in_turn(drafts, InstanceKind::Demand).into_iter().partition(|(at, wish)| {
+        drafts.get(*at).is_some_and(|draft| draft.stands_in(wish))
+    });
+    let mut waiting = serve_demand(&mut ledger, drafts, asked);
     for draft in drafts.iter() {
         let size = draft.process.formation().map_or(0, |formation| formation.size.memory.mib());
         let resting = draft.resting.iter().filter(|(kind, _)| *kind == InstanceKind::Demand);
         waiting.extend(resting.map(|_| size));
     }
+    waiting.into_iter().for_each(|memory| ledger.reserve(memory));
+    let waiting = serve_demand(&mut ledger, drafts, standing_in);
     waiting.into_iter().for_each(|memory| ledger.reserve(memory));
     for (at, wish) in in_turn(drafts, InstanceKind::Spot) {
         let claim = ledger.claim_spare(wish.memory);
@@ -55,6 +45,28 @@ pub(super) fn share(inputs: &HostInputs, drafts: &mut [Draft<'_>]) {
             }
         }
     }
+}
+
+/// Answers the MiB of each that waits for something other than memory that is on its way.
+fn serve_demand(ledger: &mut Ledger, drafts: &mut [Draft<'_>], wishes: Vec<(usize, Wish)>) -> Vec<u64> {
+    let free = ledger.now;
+    let mut waiting = Vec::new();
+    for (at, wish) in wishes {
+        let claim = ledger.claim(wish.memory, drafts);
+        let Some(draft) = drafts.get_mut(at) else { continue };
+        match claim {
+            Claim::Now => draft.grant(wish),
+            Claim::Later => draft.refuse(wish, Shortage::Coming, free),
+            Claim::Never => {
+                let shortage = exchange_demand(draft, wish, ledger);
+                waiting.extend((shortage == Some(Shortage::Lacking)).then_some(wish.memory));
+                if let Some(shortage) = shortage {
+                    draft.refuse(wish, shortage, free);
+                }
+            }
+        }
+    }
+    waiting
 }
 
 /// The wishes of a kind: the first of each process, then the second of each, and so on. In each round those come first

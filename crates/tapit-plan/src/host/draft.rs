@@ -130,6 +130,19 @@ impl<'a> Draft<'a> {
         self.short.get(&(kind, Shortage::Coming)).map_or(0, |short| short.count as usize)
     }
 
+    /// Whether a wish is for an instance that only stands in for a spot instance: one of the last of its kind to start.
+    pub(super) fn stands_in(&self, wish: &Wish) -> bool {
+        let Some(view) = self.view(InstanceKind::Demand).filter(|view| view.formation.stand_ins > 0) else { return false };
+        let asked = view.wanted().saturating_sub(view.formation.stand_ins as usize);
+        let is_start = |wish: &Wish| match wish.what {
+            Want::Start { .. } => wish.kind == InstanceKind::Demand,
+            Want::Grow { .. } => false,
+        };
+        let before = self.wishes.iter().filter(|other| is_start(other)).take_while(|other| *other != wish).count();
+        let new = view.live(&self.drains).iter().filter(|(_, i)| view.is_new(i)).count();
+        is_start(wish) && new + before >= asked
+    }
+
     pub(super) fn look_again(&self) -> Option<Moment> {
         self.wake
     }

@@ -235,9 +235,13 @@ fn taken(inputs: &HostInputs, plan: &HostPlan) -> u64 {
 }
 
 /// MiB that are free for this process once the plan is carried out and nothing of what ends is gone yet; none when
-/// others wait for memory, because what is free is then kept for them.
+/// others wait for memory, because what is free is then kept for them; from what only stands in for spot instances also for
+/// those that wait out their back-off.
 fn room(inputs: &HostInputs, plan: &HostPlan, key: &ProcessKey) -> u64 {
-    let waits = |v: &ProcessVerdict| v.blocked.iter().any(|b| b.code == BlockedCode::Capacity && b.demand > 0);
+    let own = inputs.processes.iter().find(|process| process.target.key == *key).and_then(ProcessInputs::formation);
+    let stands_in = own.is_some_and(|formation| formation.stand_ins > 0);
+    let holds = |code: BlockedCode| code == BlockedCode::Capacity || (stands_in && code == BlockedCode::BackOff);
+    let waits = |v: &ProcessVerdict| v.blocked.iter().any(|b| holds(b.code) && b.demand > 0);
     if plan.verdicts.iter().any(|verdict| verdict.key != *key && waits(verdict)) {
         return 0;
     }

@@ -16,11 +16,14 @@ mod rng;
 mod router;
 mod server;
 mod settled;
+mod standins;
 mod user;
 mod watch;
 mod weather;
 
-use tapit_model::{MemoryMib, Moment, World};
+use std::collections::BTreeMap;
+
+use tapit_model::{MemoryMib, Moment, ProcessKey, World};
 
 use machine::Machine;
 use rng::Rng;
@@ -40,6 +43,9 @@ pub struct Seen {
     pub rollbacks: u64,
     pub reclaimed: u64,
     pub stop_first: u64,
+    /// Times that demand instances came to stand in for spot ones, and went again because spot was back.
+    pub stood_in: u64,
+    pub paid_back: u64,
 }
 
 impl Seen {
@@ -55,6 +61,8 @@ impl Seen {
         self.rollbacks += other.rollbacks;
         self.reclaimed += other.reclaimed;
         self.stop_first += other.stop_first;
+        self.stood_in += other.stood_in;
+        self.paid_back += other.paid_back;
     }
 }
 
@@ -91,6 +99,8 @@ pub(crate) struct Sim {
     calm: bool,
     machine: Machine,
     store: World,
+    /// Since when, in time that goes by, more stand in for spot instances than are missing.
+    too_many: BTreeMap<ProcessKey, (u32, u64)>,
     server: Option<Server>,
     /// When a dead server is started again.
     back_at: Moment,
@@ -111,6 +121,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Seen, Box<Broken>> {
         calm: false,
         machine: Machine::new(capacity),
         store: World::default(),
+        too_many: BTreeMap::new(),
         server: None,
         back_at: Moment::default(),
         seen: Seen::default(),

@@ -38,12 +38,15 @@ pub(super) struct Server {
     pub late_table: Option<RouteTable>,
     pub blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
     pub look_again: Option<Moment>,
+    /// When the plan of an app said that it would differ.
+    pub plan_again: BTreeMap<AppName, Moment>,
 }
 
 impl Server {
     pub(super) fn next_event(&self) -> Option<Moment> {
         let pulls = self.pulls.values().copied();
-        pulls.chain(self.router.next_event()).chain(self.look_again).min()
+        let plans = self.plan_again.values().copied();
+        pulls.chain(plans).chain(self.router.next_event()).chain(self.look_again).min()
     }
 }
 
@@ -90,8 +93,16 @@ impl Sim {
             let Some(server) = &self.server else { return Ok(None) };
             let observed = observe::observe(&server.held, &self.machine, self.now);
             let images = &server.images;
-            let plan = plan_app(&AppInputs { now: self.wall(), world: &self.store, app, observed: &observed, images });
+            let plan = plan_app(&AppInputs {
+                now: self.wall(),
+                moment: self.now,
+                world: &self.store,
+                app,
+                observed: &observed,
+                images,
+            });
             if !plan.changes.is_empty() {
+                self.stand_ins_hold(&plan.changes)?;
                 self.commit(&plan.changes)?;
                 if !self.calm && self.rng.percent(2) {
                     self.kill_server("after a commit");
@@ -108,7 +119,10 @@ impl Sim {
             if let Some(server) = &mut self.server {
                 server.blocked.retain(|key, _| key.app != *app);
                 server.blocked.extend(plan.blocked);
+                server.plan_again.remove(app);
+                server.plan_again.extend(plan.look_again.map(|at| (app.clone(), at)));
             }
+            self.stand_ins_are_paid_back(app, &observed)?;
             return Ok(plan.route);
         }
         Err(format!("the plan of app {app} still has changes after {ROUNDS} rounds"))

@@ -4,7 +4,7 @@ use tapit_model::{BlockedCode, ImageSource, InstanceKind, Process, ProcessKey, P
 
 use super::behaviour::Behaviour;
 use super::server::backend_id;
-use super::{Sim, observe};
+use super::{Sim, observe, standins};
 use crate::app::{AppInputs, plan_app};
 use crate::host::plan_host;
 
@@ -39,7 +39,7 @@ pub(super) fn check(sim: &Sim) -> Result<(), String> {
 fn nothing_more_is_planned(sim: &Sim, observed: &[ProcessObserved]) -> Result<(), String> {
     let (Some(server), Some(inputs)) = (&sim.server, sim.inputs()) else { return Ok(()) };
     for app in sim.store.apps.keys() {
-        let inputs = AppInputs { now: sim.wall(), world: &sim.store, app, observed, images: &server.images };
+        let inputs = AppInputs { now: sim.wall(), moment: sim.now, world: &sim.store, app, observed, images: &server.images };
         let plan = plan_app(&inputs);
         if !plan.changes.is_empty() {
             return Err(format!("app {app} still changes: {:?}", plan.changes));
@@ -96,8 +96,9 @@ impl Settled<'_> {
         if keeps_failing(self.sim, process) {
             return Ok(());
         }
-        self.all_run(InstanceKind::Demand, demand)?;
-        self.all_run(InstanceKind::Spot, spot)
+        self.all_run(InstanceKind::Demand, process.wanted(InstanceKind::Demand))?;
+        self.all_run(InstanceKind::Spot, spot)?;
+        self.all_that_is_missing_is_stood_in_for(spot)
     }
 
     fn nothing_runs(&self) -> Result<(), String> {
@@ -157,6 +158,20 @@ impl Settled<'_> {
             return Ok(());
         }
         Err(format!("{serial} of generation {} runs beside generation {aim}", old.generation))
+    }
+
+    /// No less and no more than is missing, however long ago that began. (All that the simulator's users wait for a
+    /// fallback is over by now.)
+    fn all_that_is_missing_is_stood_in_for(&self, spot: u32) -> Result<(), String> {
+        let missing = spot.saturating_sub(standins::healthy_spot(&self.sim.machine, &self.process.key));
+        let wanted = if self.process.spec.spot_fallback.is_some() { missing } else { 0 };
+        let stand_ins = self.process.fallback.stand_ins;
+        let rollout = self.sim.store.rollouts.get(&self.process.key);
+        let is_rolling = rollout.is_some_and(|rollout| rollout.state == RolloutState::Running);
+        if stand_ins == wanted || is_rolling {
+            return Ok(());
+        }
+        Err(format!("{stand_ins} stand in for {missing} spot instances of {spot} that are missing"))
     }
 
     fn all_run(&self, kind: InstanceKind, wanted: u32) -> Result<(), String> {

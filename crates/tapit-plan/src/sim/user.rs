@@ -1,10 +1,10 @@
 //! What users ask for.
 
-use tapit_model::{AppName, ImageRef, ProcessKey, ProcessName, ProcessPatch, Request, Words};
+use tapit_model::{AppName, EngineKind, ImageRef, ProcessKey, ProcessName, ProcessPatch, Request, Words};
 
 use super::behaviour::Behaviour;
 use super::{Sim, observe};
-use crate::app::{ImageProgress, admit};
+use crate::app::{Grounds, ImageProgress, admit};
 
 const APPS: [&str; 2] = ["blog", "shop"];
 const PROCESSES: [&str; 3] = ["default", "api", "work"];
@@ -20,7 +20,9 @@ impl Sim {
         // Who asks anew gets a new try of the registry.
         server.images.retain(|_, progress| matches!(progress, ImageProgress::Preparing));
         let before = self.store.clone();
-        let Ok(admission) = admit(&self.store, &observed, &request, self.wall()) else { return Ok(()) };
+        let (engine, now) = (EngineKind::Embedded, self.wall());
+        let grounds = Grounds { world: &self.store, observed: &observed, engine, now };
+        let Ok(admission) = admit(&grounds, &request) else { return Ok(()) };
         self.seen.requests_from_users += 1;
         self.note(format!("asked: {}", admission.message));
         self.commit(&admission.changes)?;
@@ -64,12 +66,14 @@ impl Sim {
         let mut put = |key: &str, value: String| words.insert(key.to_owned(), value);
         for _ in 0..self.rng.between(1, 3) {
             let number = self.rng.below(6);
-            match self.rng.below(9) {
+            match self.rng.below(10) {
                 0 | 1 => put("demand_count", number.to_string()),
                 2 => put("spot_count", number.to_string()),
                 3 | 4 => put("image", format!("any:{}", Behaviour::any_tag(&mut self.rng))),
                 5 => put("memory", format!("{}M", 64 << number.min(3))),
                 6 => put("command", format!("run {number}")),
+                9 if number == 0 => put("spot_fallback", "none".to_owned()),
+                9 => put("spot_fallback", format!("{}s", number * number * 2)),
                 7 if !create => put("disabled", (number < 2).to_string()),
                 7 => put("cpu", "0.5".to_owned()),
                 _ => put("stop_timeout", (number * 9).to_string()),

@@ -134,6 +134,8 @@ impl Sim {
         self.note("the machine reboots".to_owned());
         self.kill_server("in a reboot");
         self.seen.reboots += 1;
+        // The clock of timers starts anew, and with it what they count.
+        self.too_many.clear();
         self.rebooted = true;
         self.machine.reboot();
         self.now = Moment(5_000);
@@ -147,8 +149,8 @@ impl Sim {
         self.adopt();
         let mut server = Server::default();
         for app in self.store.apps.keys() {
-            let (now, world, images) = (self.wall(), &self.store, &server.images);
-            let plan = plan_app(&AppInputs { now, world, app, observed: &[], images });
+            let (now, moment, world, images) = (self.wall(), self.now, &self.store, &server.images);
+            let plan = plan_app(&AppInputs { now, moment, world, app, observed: &[], images });
             server.held.extend(plan.targets.into_iter().map(|target| (target.key.clone(), Held::new(target))));
         }
         for (key, _) in self.machine.records.iter().filter(|(_, records)| !records.is_empty()) {
@@ -188,6 +190,10 @@ impl Sim {
         self.calm = true;
         self.machine.deafness_millis = 0;
         self.machine.host = HostMemory::Ample;
+        if self.rng.percent(50) {
+            // There is room for everybody again, so that nobody need stand in for anybody.
+            self.machine.capacity = MemoryMib::from_mib(64 * 1024);
+        }
         let now = self.now;
         for container in self.machine.containers.values_mut().filter(|container| container.is_running()) {
             container.sick_until = now;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use tapit_engine::{ExecRequest, ExecSession};
 use tapit_model::{
-    AppName, AppView, EventView, ImageKey, ImageRef, ImageView, InstanceId, InstanceUsageView, LogLineView, Outcome,
-    ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request, Since, StatusView,
-    TransferFrame,
+    AppName, AppView, DifferenceView, EngineKind, EventView, ImageKey, ImageRef, ImageView, InstanceId,
+    InstanceUsageView, LogLineView, Outcome, ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch,
+    RegistryView, Request, Since, StatusView, TransferFrame,
 };
 use tapit_store::EventFilter;
 
@@ -75,6 +75,9 @@ pub trait Core: Send + Sync + 'static {
     async fn apps(&self) -> Vec<AppView>;
 
     async fn app(&self, app: &AppName) -> Result<AppView, Refusal>;
+
+    /// What its processes would find different on that engine.
+    async fn diff(&self, app: &AppName, engine: EngineKind) -> Result<Vec<DifferenceView>, Refusal>;
 
     /// One row for each process, without usage and events.
     async fn processes(&self, app: &AppName) -> Result<Vec<ProcessView>, Refusal>;

@@ -6,6 +6,7 @@
 
 mod apps;
 mod core;
+mod diff;
 mod errors;
 mod events;
 mod exec;
@@ -61,6 +62,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/apps", get(apps::list).post(apps::create)),
         ("/v1/apps/{app}", get(apps::show).patch(apps::set).delete(apps::delete)),
         ("/v1/apps/{app}/settled", get(apps::settled)),
+        ("/v1/apps/{app}/diff", get(diff::list)),
         ("/v1/apps/{app}/processes", get(processes::list).post(processes::create)),
         ("/v1/apps/{app}/processes/{process}", get(processes::show).patch(processes::set).delete(processes::delete)),
         ("/v1/apps/{app}/processes/{process}/restart", post(processes::restart)),

@@ -30,6 +30,7 @@ use super::extract::{Asked, NoQuery};
         super::apps::set,
         super::apps::delete,
         super::apps::settled,
+        super::diff::list,
         super::processes::list,
         super::processes::create,
         super::processes::show,

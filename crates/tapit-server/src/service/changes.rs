@@ -4,7 +4,7 @@ use tapit_model::{
     AppName, Change, ImageRef, ImageSource, InstanceKind, InstanceState, Outcome, ProcessKey, ProcessName, Refusal,
     Request,
 };
-use tapit_plan::app::{Admission, admit};
+use tapit_plan::app::{Admission, Grounds, admit};
 use tapit_store::StoreError;
 
 use super::{known_app, reading, store_failed, unknown_process};
@@ -26,7 +26,8 @@ impl From<StoreError> for NotDone {
 pub fn submit(hub: &Hub, request: &Request, dry_run: bool) -> Result<Outcome, Refusal> {
     let observed = hub.snapshot().observed.clone();
     let admitted = hub.ledger.change(|world| {
-        let admission = admit(world, &observed, request, clock::now()).map_err(NotDone::Refused)?;
+        let grounds = Grounds { world, observed: &observed, engine: hub.engine.kind(), now: clock::now() };
+        let admission = admit(&grounds, request).map_err(NotDone::Refused)?;
         let (changes, events) = match dry_run {
             true => (Vec::new(), Vec::new()),
             false => (admission.changes.clone(), admission.events.clone()),
@@ -99,7 +100,7 @@ pub async fn interrupt(
     let key = ProcessKey::new(app, process);
     let revision = hub.ledger.read(|world| {
         known_app(world, app)?;
-        world.processes.get(&key).map(|row| row.revision.0).ok_or_else(|| unknown_process(world, app, process))
+        world.processes.get(&key).map(|row| row.asked_revision().0).ok_or_else(|| unknown_process(world, app, process))
     })?;
     if count == 0 {
         return Err(Refusal::usage("count=0 interrupts nothing; give 1 or more"));

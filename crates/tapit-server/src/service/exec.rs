@@ -48,7 +48,7 @@ fn refusal(error: &EngineError) -> Refusal {
     let text = describe(error);
     match error {
         EngineError::UnknownProcess(_) | EngineError::UnknownInstance(_) => Refusal::not_found(text),
-        EngineError::NotRunning(_) => Refusal::conflict(text),
+        EngineError::NotRunning(_) | EngineError::Unsupported { .. } => Refusal::conflict(text),
         EngineError::Image { .. }
         | EngineError::Archive { .. }
         | EngineError::UnknownPosition(_)

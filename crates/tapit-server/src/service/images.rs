@@ -151,7 +151,7 @@ pub(super) fn refused(error: &EngineError) -> Refusal {
         EngineError::Archive { .. } => Code::Usage,
         EngineError::UnknownProcess(_) | EngineError::UnknownInstance(_) => Code::NotFound,
         EngineError::UnknownPosition(_) => Code::Usage,
-        EngineError::NotRunning(_) => Code::Conflict,
+        EngineError::NotRunning(_) | EngineError::Unsupported { .. } => Code::Conflict,
         EngineError::Act { .. } => Code::Failed,
     };
     Refusal::new(code, describe(error))

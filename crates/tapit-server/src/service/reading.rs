@@ -22,7 +22,7 @@ const CONFIRM: Duration = Duration::from_millis(500);
 const EVENTS_SHOWN: u32 = 10;
 
 fn context<'a>(hub: &'a Hub, world: &'a tapit_model::World) -> Context<'a> {
-    Context { world, engine: hub.engine.name(), http_port: hub.facts.http.port() }
+    Context { world, engine: hub.engine.name(), addresses: hub }
 }
 
 pub fn apps(hub: &Hub) -> Vec<AppView> {

@@ -1,6 +1,7 @@
 //! What cannot be had now, since when; and how many requests a rollout has seen.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tapit_model::MemoryMib;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,6 +34,27 @@ async fn a_lack_of_memory_is_told_with_the_time_since_when() {
     assert!(stage.settled(&app("shop"), Some(&process("default")), outcome.revision).await.ok);
     let kinds: Vec<_> = stage.events("shop").await.into_iter().map(|event| event.kind).collect();
     assert!(kinds.iter().any(|kind| kind == "blocked") && kinds.iter().any(|kind| kind == "unblocked"), "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loop_wakes_up_when_a_stand_in_for_spot_is_due() {
+    let stage = Stage::open().await;
+    stage.fake.set_capacity(MemoryMib::from_mib(1024));
+    assert!(stage.settle(create_app("shop", &[("demand", "1"), ("spot", "2"), ("spot_fallback", "1s")])).await.ok);
+    // Nothing new is seen and nobody asks for anything, so only the loop itself can bring this about. Its idle time is
+    // longer than this wait.
+    let mut stand_ins = 0;
+    for _ in 0..400 {
+        stand_ins = stage.show("default").await.fallback;
+        if stand_ins > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stand_ins, 1);
+    let events = stage.events("shop").await;
+    let told = events.iter().find(|event| event.kind == "fallback_started").expect("it is told");
+    assert_eq!(told.text, "spot has been missing for 1s: 1 instance runs on demand instead");
 }
 
 #[tokio::test(flavor = "multi_thread")]

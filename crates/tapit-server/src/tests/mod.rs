@@ -3,6 +3,7 @@
 mod capacity;
 mod changes;
 mod ends;
+mod engines;
 mod images;
 mod logs;
 mod restarts;

@@ -20,15 +20,15 @@ pub fn app_view(context: &Context<'_>, app: &App, observed: &[ProcessObserved]) 
         name: app.name.to_string(),
         status: word.to_owned(),
         image: app.image.as_ref().map(ToString::to_string),
-        url: url(&app.name, context.http_port),
+        url: context.addresses.url(&app.name),
         processes: processes.iter().map(|process| process.key.process.to_string()).collect(),
         created_at: app.created_at.to_string(),
         updated_at: app.updated_at.to_string(),
     }
 }
 
-/// The address for a browser on this machine.
-pub(super) fn url(app: &AppName, http_port: u16) -> String {
+/// The address behind the server's router, for a browser on this machine.
+pub fn router_url(app: &AppName, http_port: u16) -> String {
     match http_port {
         80 => format!("http://{app}.localhost"),
         port => format!("http://{app}.localhost:{port}"),

@@ -1,13 +1,13 @@
 //! Rows and observations in, views out.
 
 use tapit_model::{
-    App, AppName, Blocked, BlockedCode, Change, CommandLine, Digest, Event, EventKind, Exit, Generation, ImageRef,
-    ImageSource, ImageView, InstanceId, InstanceKind, InstanceObserved, InstanceState, Moment, PinnedImage, Port,
-    Process, ProcessKey, ProcessName, ProcessObserved, ProcessSpec, ProcessView, Reason, ReasonCode, RequestCounts,
-    Revision, Rollout, RolloutKind, RolloutState, Template, Timestamp, Usage, World,
+    App, AppName, Blocked, BlockedCode, Change, CommandLine, Counts, Digest, Event, EventKind, Exit, Fallback,
+    Generation, ImageRef, ImageSource, ImageView, InstanceId, InstanceKind, InstanceObserved, InstanceState, Moment,
+    PinnedImage, Port, Process, ProcessKey, ProcessName, ProcessObserved, ProcessSpec, ProcessView, Reason, ReasonCode,
+    RequestCounts, Revision, Rollout, RolloutKind, RolloutState, Seconds, Template, Timestamp, Usage, World,
 };
 
-use super::{Context, Sight, app_view, event_view, image_view, process_view};
+use super::{Addresses, Context, Sight, app_view, event_view, image_view, process_view, router_url};
 
 fn key(process: &str) -> ProcessKey {
     ProcessKey::new(&AppName::parse("shop").unwrap(), &ProcessName::parse(process).unwrap())
@@ -30,6 +30,7 @@ fn process(key: &ProcessKey, generation: u64) -> Process {
         generation,
         running_generation: 1,
         rolled_back: false,
+        fallback: Fallback::default(),
         created_at: Timestamp(0),
         updated_at: Timestamp(1000),
         restarted_at: None,
@@ -69,8 +70,17 @@ fn world(processes: &[(&Process, ImageSource)]) -> World {
     world
 }
 
+/// Every app behind a router on this port.
+struct Router(u16);
+
+impl Addresses for Router {
+    fn url(&self, app: &AppName) -> Option<String> {
+        Some(router_url(app, self.0))
+    }
+}
+
 fn context(world: &World) -> Context<'_> {
-    Context { world, engine: "embedded", http_port: 8080 }
+    Context { world, engine: "embedded", addresses: &Router(8080) }
 }
 
 fn instance(serial: u64, kind: InstanceKind, state: InstanceState) -> InstanceObserved {
@@ -175,6 +185,22 @@ fn healthy_instances_are_running_and_the_missing_ones_are_pending() {
     process.spec.disabled = true;
     let view = show(&process, Sight { observed: Some(&seen), ..Sight::default() });
     assert_eq!((view.pending.demand, view.demand_count, view.status.as_str()), (0, 3, "disabled"));
+}
+
+#[test]
+fn what_stands_in_for_spot_is_told_beside_the_counts_that_were_asked_for() {
+    let instances = (1..=4).map(|serial| instance(serial, InstanceKind::Demand, InstanceState::Healthy)).collect();
+    let seen = observed(instances);
+    let mut process = process(&key("web"), 1);
+    let view = show(&process, Sight { observed: Some(&seen), ..Sight::default() });
+    assert_eq!((view.spot_fallback, view.fallback), (None, 0));
+    process.spec.spot = 2;
+    process.spec.spot_fallback = Some(Seconds(300));
+    process.fallback.stand_ins = 2;
+    let view = show(&process, Sight { observed: Some(&seen), ..Sight::default() });
+    assert_eq!((view.spot_fallback, view.fallback), (Some(300), 2));
+    assert_eq!((view.demand_count, view.spot_count, view.status.as_str()), (3, 2, "running"));
+    assert_eq!((view.running, view.pending), (Counts { demand: 4, spot: 0 }, Counts { demand: 1, spot: 2 }));
 }
 
 #[test]
@@ -291,10 +317,10 @@ fn an_app_lists_its_processes_by_name() {
     let mut app = world.apps.values().next().unwrap().clone();
     app.deleting = true;
     world.apply(&Change::PutApp(app.clone()));
-    let context = Context { http_port: 80, ..context(&world) };
+    let context = Context { addresses: &Router(80), ..context(&world) };
     let view = app_view(&context, &app, &[]);
     assert_eq!(
-        (view.processes, view.url.as_str()),
+        (view.processes, view.url.as_deref().unwrap_or_default()),
         (vec!["api".to_owned(), "web".to_owned()], "http://shop.localhost")
     );
     assert_eq!((view.status.as_str(), view.image.as_deref()), ("deleting", Some("shop/web:v1")));

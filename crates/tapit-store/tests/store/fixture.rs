@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tapit_model::{
-    App, AppName, Confinement, Event, EventKind, Generation, ImageRef, ImageSource, InstanceId, InstanceKind,
+    App, AppName, Confinement, Event, EventKind, Fallback, Generation, ImageRef, ImageSource, InstanceId, InstanceKind,
     InstanceObserved, InstanceState, Process, ProcessKey, ProcessName, ProcessSpec, Revision, Rollout, RolloutKind,
     RolloutState, Template, Timestamp,
 };
@@ -65,6 +65,7 @@ pub fn process(key: &ProcessKey, generation: u64, revision: u64) -> Process {
         generation,
         running_generation: generation.saturating_sub(1),
         rolled_back: false,
+        fallback: Fallback::default(),
         created_at: Timestamp(3),
         updated_at: Timestamp(4),
         restarted_at: None,

@@ -52,6 +52,11 @@ async fn names(kind: NameKind, app: Option<&str>, surroundings: &Surroundings) -
             let processes: Vec<ProcessView> = client.get(&format!("/v1/apps/{app}/processes")).await.ok()?;
             Some(processes.into_iter().map(|process| process.name).collect())
         }
-        NameKind::Nothing | NameKind::Files | NameKind::Topics | NameKind::Shells | NameKind::Builders => None,
+        NameKind::Nothing
+        | NameKind::Files
+        | NameKind::Topics
+        | NameKind::Shells
+        | NameKind::Builders
+        | NameKind::Engines => None,
     }
 }

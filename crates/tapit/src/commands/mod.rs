@@ -8,6 +8,7 @@ mod build;
 mod change;
 mod complete;
 mod confirm;
+mod diff;
 pub mod doctor;
 mod events;
 mod exec;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use tapit_model::Refusal;
 
 use crate::Ending;
-use crate::invocation::{Action, Command, Invocation};
+use crate::invocation::{Action, Command, DoctorWanted, Invocation};
 use crate::output::Screen;
 use crate::surroundings::Surroundings;
 use session::Session;
@@ -74,7 +75,10 @@ pub fn perform(invocation: Invocation, surroundings: &Surroundings, screen: &mut
             confirm::teardown(&data_dir, &common, screen)?;
             return Ok(Ending::Teardown(data_dir));
         }
-        Action::Doctor => return Ok(Ending::Doctor(there(data_dir(None, surroundings)?), common)),
+        Action::Doctor(engine) => {
+            let (engine, dir) = (engine.with_environment(surroundings)?, there(data_dir(None, surroundings)?));
+            return Ok(Ending::Doctor(DoctorWanted { engine, dir, common }));
+        }
         Action::Complete { words, current } => {
             let offers = block_on(complete::offers(&words, &current, surroundings))?;
             screen.print(&offers)?;
@@ -112,6 +116,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Stop> {
 async fn ask(session: &mut Session<'_, '_>, command: Command) -> Result<(), Stop> {
     match command {
         Command::CreateApp { name, words } => app::create(session, &name, words).await,
+        Command::DiffApp { engine } => diff::diff(session, engine).await,
         Command::ListApps => app::list(session).await,
         Command::ShowApp => app::show(session).await,
         Command::SetApp { words } => app::set(session, &words).await,

@@ -6,7 +6,7 @@ use super::completion::NameKind;
 use super::{APP, Example, Form, Keys, Object, Row, Scope, Typed, Word, flags};
 use crate::invocation::{Action, Command, ask};
 
-const NAME: Word = Word {
+pub(super) const NAME: Word = Word {
     key: "name",
     synonyms: &[],
     form: Form::Bare,

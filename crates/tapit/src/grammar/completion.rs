@@ -3,6 +3,8 @@
 //! The scripts for the shells are thin: they hand the unfinished line to the hidden `tapit __complete`, so that all
 //! shells offer the same and a new row needs no new script. Names that only a server knows are left to `commands`.
 
+use tapit_model::EngineKind;
+
 use super::lex::{lex, spells};
 use super::{APP, Flag, Form, IMAGE, PROCESS, REGISTRY, Row, Word, build, flags, resolve, table, verbs};
 use crate::builder::Builder;
@@ -20,6 +22,7 @@ pub enum NameKind {
     Topics,
     Shells,
     Builders,
+    Engines,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,7 @@ impl Offer {
             NameKind::Topics => return Self::fixed(topics()),
             NameKind::Shells => &Shell::ALL.map(Shell::name),
             NameKind::Builders => &Builder::ALL.map(Builder::program),
+            NameKind::Engines => &EngineKind::ALL.map(EngineKind::as_str),
         };
         Self { fixed: words.iter().map(|word| format!("{prefix}{word}")).collect(), named: None }
     }

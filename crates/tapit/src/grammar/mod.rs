@@ -6,6 +6,7 @@
 mod app;
 mod build;
 pub mod completion;
+mod diff;
 mod doctor;
 mod events;
 mod exec;
@@ -196,6 +197,7 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
         process::ROWS,
         interrupt::ROWS,
         app::ROWS,
+        diff::ROWS,
         image::ROWS,
         build::ROWS,
         registry::ROWS,

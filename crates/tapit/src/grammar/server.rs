@@ -3,7 +3,7 @@
 use tapit_model::{Code, Refusal};
 
 use super::{Example, Flag, Keys, Object, Row, Scope, Typed, flags};
-use crate::invocation::{Action, ServerWords};
+use crate::invocation::{Action, EcsWords, EngineWords, ServerWords};
 
 const fn valued(long: &'static str, value: &'static str, help: &'static str, variable: &'static str) -> Flag {
     Flag { long, short: None, value: Some(value), choices: &[], help, variable: Some(variable) }
@@ -55,6 +55,43 @@ pub static IMAGES_DISK: Flag = valued(
     "disk that images may take before unused ones are forgotten by themselves (default: half of the file system; 0: no bound)",
     "TAPIT_IMAGES_DISK",
 );
+pub static ECS_REGION: Flag =
+    valued("ecs-region", "REGION", "region of AWS (default: as the AWS configuration says)", "TAPIT_ECS_REGION");
+pub static ECS_SUBNETS: Flag = valued(
+    "ecs-subnets",
+    "ID,ID",
+    "subnets that instances run in (default: those of the default VPC)",
+    "TAPIT_ECS_SUBNETS",
+);
+pub static ECS_SECURITY_GROUPS: Flag = valued(
+    "ecs-security-groups",
+    "ID,ID",
+    "security groups of instances beside the one that each app has",
+    "TAPIT_ECS_SECURITY_GROUPS",
+);
+pub static ECS_LISTENER: Flag = valued(
+    "ecs-listener",
+    "ARN",
+    "listener of an application load balancer that leads to the apps (default: one is made)",
+    "TAPIT_ECS_LISTENER",
+);
+pub static ECS_EXECUTION_ROLE: Flag = valued(
+    "ecs-execution-role",
+    "ARN",
+    "role that ECS pulls images and writes logs with (default: one is made)",
+    "TAPIT_ECS_EXECUTION_ROLE",
+);
+pub static ECS_TASK_ROLE: Flag =
+    valued("ecs-task-role", "ARN", "role that instances themselves have (default: none)", "TAPIT_ECS_TASK_ROLE");
+pub static ECS_ASSIGN_PUBLIC_IP: Flag = Flag {
+    choices: &["true", "false"],
+    ..valued(
+        "ecs-assign-public-ip",
+        "true|false",
+        "whether instances get public addresses (default: yes where all subnets are public)",
+        "TAPIT_ECS_ASSIGN_PUBLIC_IP",
+    )
+};
 pub static LOG_FORMAT: Flag = Flag {
     choices: &["text", "json"],
     ..valued("log-format", "text|json", "how the server's own log is written (default text)", "TAPIT_LOG_FORMAT")
@@ -67,7 +104,8 @@ pub static ROWS: &[Row] = &[
         scope: Scope::Server,
         summary: "Run a server in the foreground",
         about: "Prints one line when it is ready: tapit ready api=URL http=HOST:PORT engine=NAME. SIGTERM ends the server and \
-                leaves the instances running; a server that starts again takes them over.",
+                leaves the instances running; a server that starts again takes them over. A data directory belongs to one \
+                engine; what is said of memory is for the embedded one alone, and --ecs-… for the other.",
         words: &[],
         keys: Keys::Nothing,
         flags: &[
@@ -81,12 +119,23 @@ pub static ROWS: &[Row] = &[
             &RESERVE_MEMORY,
             &IMAGES_DISK,
             &LOG_FORMAT,
+            &ECS_REGION,
+            &ECS_SUBNETS,
+            &ECS_SECURITY_GROUPS,
+            &ECS_LISTENER,
+            &ECS_EXECUTION_ROLE,
+            &ECS_TASK_ROLE,
+            &ECS_ASSIGN_PUBLIC_IP,
         ],
         examples: &[
             Example { line: "tapit server", what: "with the defaults" },
             Example {
                 line: "tapit server --data-dir /tmp/try --http 127.0.0.1:0 --ephemeral",
                 what: "leaves nothing behind",
+            },
+            Example {
+                line: "tapit server --engine ecs --ecs-region eu-central-1",
+                what: "on AWS, with the credentials that are there; as any user",
             },
         ],
         exits: &[Code::Failed, Code::Usage, Code::Conflict],
@@ -120,12 +169,29 @@ fn server(typed: &Typed) -> Result<Action, Refusal> {
         data_dir: path(typed)?,
         api: value(&API),
         http: value(&HTTP),
-        engine: value(&ENGINE),
+        engine: EngineWords {
+            capacity_memory: value(&CAPACITY_MEMORY),
+            spares_memory: value(&SPARES_MEMORY),
+            reserve_memory: value(&RESERVE_MEMORY),
+            ..engine(typed)
+        },
         ephemeral: typed.has(&EPHEMERAL),
-        capacity_memory: value(&CAPACITY_MEMORY),
-        spares_memory: value(&SPARES_MEMORY),
-        reserve_memory: value(&RESERVE_MEMORY),
         images_disk: value(&IMAGES_DISK),
         log_format: value(&LOG_FORMAT),
     }))
+}
+
+/// Which engine, and where and as whom it runs instances: also what `doctor` takes.
+pub fn engine(typed: &Typed) -> EngineWords {
+    let value = |flag| typed.value(flag).map(str::to_owned);
+    let ecs = EcsWords {
+        region: value(&ECS_REGION),
+        subnets: value(&ECS_SUBNETS),
+        security_groups: value(&ECS_SECURITY_GROUPS),
+        listener: value(&ECS_LISTENER),
+        execution_role: value(&ECS_EXECUTION_ROLE),
+        task_role: value(&ECS_TASK_ROLE),
+        assign_public_ip: value(&ECS_ASSIGN_PUBLIC_IP),
+    };
+    EngineWords { name: value(&ENGINE), ecs, ..EngineWords::default() }
 }

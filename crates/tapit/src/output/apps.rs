@@ -13,7 +13,7 @@ pub fn apps_table(apps: &[AppView], colour: bool) -> String {
             status(&app.status),
             or_dash(app.image.as_deref()).into(),
             or_dash(Some(&app.processes.join(","))).into(),
-            Cell::from(&app.url),
+            or_dash(app.url.as_deref()).into(),
         ]);
     }
     table.render(colour)
@@ -24,7 +24,7 @@ pub fn app_page(app: &AppView, colour: bool) -> String {
     block.line("name", &app.name);
     block.line("status", status(&app.status));
     block.line("image", or_dash(app.image.as_deref()));
-    block.line("url", &app.url);
+    block.maybe("url", app.url.as_ref());
     block.line("processes", or_dash(Some(&app.processes.join(", "))));
     block.line("created_at", &app.created_at);
     block.line("updated_at", &app.updated_at);

@@ -1,6 +1,7 @@
-//! What a machine has and lacks.
+//! What an engine has and lacks.
 
 use tapit_container::doctor::{Check, State};
+use tapit_model::EngineKind;
 
 use super::table::{Cell, Table, Tint};
 use crate::commands::doctor::Report;
@@ -17,7 +18,12 @@ pub fn doctor_page(report: &Report<'_>, colour: bool) -> String {
     for check in advised {
         page += &format!("\n{} {}: {}\n", check.feature, word(check.state).0, check.advice);
     }
-    page += if report.ok { "\nContainers can run here.\n" } else { "\nContainers cannot run here.\n" };
+    page += match (report.engine, report.ok) {
+        (EngineKind::Embedded, true) => "\nContainers can run here.\n",
+        (EngineKind::Embedded, false) => "\nContainers cannot run here.\n",
+        (EngineKind::Ecs, true) => "\nApps can run on ECS with these credentials.\n",
+        (EngineKind::Ecs, false) => "\nApps cannot run on ECS with these credentials.\n",
+    };
     page += &match &report.server {
         Some(version) => format!("A server runs here, version {version}.\n"),
         None => "No server answers here.\n".to_owned(),

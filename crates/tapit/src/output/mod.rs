@@ -3,6 +3,7 @@
 //! Views come in, text goes out. Nothing here asks a server or decides what a command does.
 
 mod apps;
+mod differences;
 mod doctor;
 mod events;
 mod format;
@@ -17,6 +18,7 @@ mod top;
 mod transfer;
 
 pub use apps::{app_page, apps_table};
+pub use differences::differences_table;
 pub use doctor::doctor_page;
 pub use events::{event_lines, events_table};
 pub use format::{bytes, clean, command as command_line, layers};

@@ -1,6 +1,6 @@
 //! Processes: a row each in a list, a page each when shown.
 
-use tapit_model::{InstanceView, LastExitView, ProcessView, RolloutView};
+use tapit_model::{InstanceView, LastExitView, ProcessView, RolloutView, Seconds};
 
 use super::events::events_table;
 use super::format::{bytes, clean, command, or_dash, shorten, time};
@@ -15,8 +15,8 @@ pub fn processes_table(processes: &[ProcessView], colour: bool) -> String {
         table.row(vec![
             Cell::from(&process.name),
             status(process),
-            format!("{}/{}", process.running.demand, process.demand_count).into(),
-            format!("{}/{}", process.running.spot, process.spot_count).into(),
+            format!("{}/{}", process.running.demand - stand_ins(process), process.demand_count).into(),
+            format!("{}/{}{}", process.running.spot, process.spot_count, instead(process)).into(),
             process.memory.into(),
             process.cpu.into(),
             or_dash(process.image.as_deref()).into(),
@@ -24,6 +24,20 @@ pub fn processes_table(processes: &[ProcessView], colour: bool) -> String {
         ]);
     }
     table.render(colour)
+}
+
+/// The running demand instances that stand in for spot ones: those beyond what was asked for.
+fn stand_ins(process: &ProcessView) -> u32 {
+    process.running.demand.saturating_sub(process.demand_count).min(process.fallback)
+}
+
+/// ` (+2 on demand)`, or ` (+1 of 2 on demand)` as long as not all of them run.
+fn instead(process: &ProcessView) -> String {
+    match (stand_ins(process), process.fallback) {
+        (_, 0) => String::new(),
+        (running, all) if running == all => format!(" (+{all} on demand)"),
+        (running, all) => format!(" (+{running} of {all} on demand)"),
+    }
 }
 
 /// The status, and what it waits for: `pending: no image`.
@@ -80,8 +94,12 @@ fn head(process: &ProcessView) -> Block {
         0 => format!("{wanted} ({running} running)"),
         _ => format!("{wanted} ({running} running, {pending} pending)"),
     };
-    block.line("demand_count", count(process.demand_count, process.running.demand, process.pending.demand));
-    block.line("spot_count", count(process.spot_count, process.running.spot, process.pending.spot));
+    let own = process.running.demand - stand_ins(process);
+    let pending = process.demand_count.saturating_sub(own).min(process.pending.demand);
+    block.line("demand_count", count(process.demand_count, own, pending));
+    let spot = count(process.spot_count, process.running.spot, process.pending.spot);
+    block.line("spot_count", format!("{spot}{}", instead(process)));
+    block.maybe("spot_fallback", process.spot_fallback.map(|after| format!("after {}", Seconds(after))));
     block.line("port", process.port.map_or_else(|| "none".to_owned(), |port| port.to_string()));
     let health = &process.health;
     let path = health.path.as_deref().map(|path| format!(" {path}")).unwrap_or_default();

@@ -35,6 +35,7 @@ fn flags_of_the_command_and_their_values_are_offered() {
     assert_eq!(offline("tapit list processes --w"), Vec::<String>::new());
     assert_eq!(offline("tapit list processes -o "), ["table", "json"]);
     assert_eq!(offline("tapit server --engine e"), ["embedded", "ecs"]);
+    assert_eq!(offline("tapit diff app shop engine="), ["engine=embedded", "engine=ecs"]);
     assert_eq!(offline("tapit completion "), ["bash", "zsh", "fish"]);
     assert!(offline("tapit help e").contains(&"exit-codes".to_owned()));
 }

@@ -3,6 +3,10 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
+use tapit_cli::Ending;
+use tapit_cli::output::Screen;
+use tapit_container::doctor::{Check, State};
+
 use crate::server::{Server, app, event, outcome, process, process_with, refusal};
 use crate::support::User;
 
@@ -59,6 +63,31 @@ fn a_process_is_shown_as_a_page_that_cannot_drive_the_terminal() {
         assert!(run.out.contains(part), "{part:?} is not in\n{}", run.out);
     }
     assert!(!run.out.contains('\u{1b}'));
+}
+
+#[test]
+fn what_runs_on_demand_instead_of_spot_is_told_with_the_spot_instances() {
+    let stood_in = |running: &str| {
+        let counts = format!(r#""spot_fallback":300,"fallback":2,"running":{{"demand":{running},"spot":0}}"#);
+        let usual = r#""spot_fallback":null,"fallback":0,"running":{"demand":2,"spot":1}"#;
+        process("api", "running").replace(usual, &counts)
+    };
+    for (running, row, demand, spot) in [
+        ("5", "3/3     0/2 (+2 on demand) ", "3 (3 running)", "2 (0 running, 1 pending) (+2 on demand)"),
+        ("4", "3/3     0/2 (+1 of 2 on demand) ", "3 (3 running)", "2 (0 running, 1 pending) (+1 of 2 on demand)"),
+        ("2", "2/3     0/2 (+0 of 2 on demand) ", "3 (2 running, 1 pending)", "2 (0 running, 1 pending) (+0 of 2"),
+    ] {
+        let page = stood_in(running);
+        let list = format!("[{page}]");
+        let server = Server::answering(&[("GET /v1/apps/shop/processes", 200, list.as_str())]);
+        let run = server.user().at_terminal().run("tapit list processes -a shop");
+        assert!(run.out.contains(row), "{row:?} is not in\n{}", run.out);
+        let server = Server::answering(&[("GET /v1/apps/shop/processes/api", 200, page.as_str())]);
+        let run = server.user().at_terminal().run("tapit show process name=api -a shop");
+        for part in [format!("demand_count:   {demand}\n"), format!("spot_count:     {spot}"), "spot_fallback:  after 5m\n".to_owned()] {
+            assert!(run.out.contains(&part), "{part:?} is not in\n{}", run.out);
+        }
+    }
 }
 
 #[test]
@@ -290,4 +319,39 @@ fn the_status_of_the_server_is_a_page() {
     assert!(run.out.contains("memory:         1.5 of 8 GB taken\n"), "{}", run.out);
     assert!(run.out.contains("images:         3.2 GB of 20 GB taken\n"), "{}", run.out);
     assert!(run.out.contains("warning:        no memory controller\n"), "{}", run.out);
+}
+
+#[test]
+fn differences_are_a_table_for_people_and_an_array_for_programs() {
+    let rows = r#"[{"process":"work","what":"stop_timeout","here":"300s","there":"120s","note":"it takes no more"}]"#;
+    let server = Server::answering(&[("GET /v1/apps/shop/diff?engine=ecs", 200, rows)]);
+    let run = server.user().at_terminal().run("tapit diff app shop engine=ecs");
+    assert_eq!(run.status(), 0, "{}", run.err);
+    let lines: Vec<Vec<&str>> = run.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["PROCESS", "WHAT", "HERE", "THERE", "NOTE"]);
+    assert_eq!(lines[1][..4], ["work", "stop_timeout", "300s", "120s"]);
+    let server = Server::answering(&[("GET /v1/apps/shop/diff?engine=embedded", 200, "[]")]);
+    assert_eq!(json(&server.user().run("tapit diff app shop engine=embedded").out), serde_json::json!([]));
+}
+
+/// What `doctor` prints and ends with on a terminal, for an engine whose one check came to this.
+fn examined(line: &str, state: State) -> (u8, String) {
+    let user = User::script().at_terminal().with("TAPIT_DATA_DIR", "/");
+    let Ending::Doctor(wanted) = user.run(line).ending else { panic!("{line} examines nothing") };
+    let check = Check { feature: "ecs:CreateService", state, detail: "asked".to_owned(), advice: String::new() };
+    let (mut out, mut err, mut input) = (Vec::new(), Vec::new(), [].as_slice());
+    let mut screen = Screen::new(&mut out, &mut err, &mut input, user.terminals, &user.surroundings);
+    let status = tapit_cli::doctor(&[check], wanted, &user.surroundings, &mut screen);
+    drop(screen);
+    (status, String::from_utf8([out, err].concat()).expect("text"))
+}
+
+#[test]
+fn doctor_says_of_the_engine_that_it_examined_whether_it_can_run() {
+    let (status, text) = examined("tapit doctor --engine ecs", State::Ok);
+    assert!(status == 0 && text.contains("ecs:CreateService") && text.contains("Apps can run on ECS"), "{text}");
+    let (status, text) = examined("tapit doctor --engine ecs", State::Missing);
+    assert!(status == 1 && text.contains("apps cannot run on ECS with these credentials"), "{text}");
+    let (status, text) = examined("tapit doctor", State::Ok);
+    assert!(status == 0 && text.contains("Containers can run here"), "{text}");
 }

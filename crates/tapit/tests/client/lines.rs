@@ -17,7 +17,7 @@ fn text(line: &str) -> String {
         | Action::Version
         | Action::Completion(_)
         | Action::Complete { .. }
-        | Action::Doctor
+        | Action::Doctor(_)
         | Action::Server(_)
         | Action::Teardown { .. }) => format!("{other:?}"),
     };
@@ -156,6 +156,40 @@ fn the_server_takes_each_setting_from_its_flag_or_its_variable() {
         matches!(&both.ending, Ending::Serve(_, words) if words.http.as_deref() == Some("127.0.0.1:8")),
         "{both:?}"
     );
+}
+
+/// Each setting of ECS, with a value for it.
+const ECS: &[(&str, &str)] = &[
+    ("ecs-region", "eu-north-1"),
+    ("ecs-subnets", "subnet-1,subnet-2"),
+    ("ecs-security-groups", "sg-1"),
+    ("ecs-listener", "arn:listener"),
+    ("ecs-execution-role", "arn:run"),
+    ("ecs-task-role", "arn:be"),
+    ("ecs-assign-public-ip", "true"),
+];
+
+#[test]
+fn the_server_and_doctor_take_each_setting_of_ecs_from_its_flag_or_its_variable() {
+    let typed: String = ECS.iter().map(|(flag, value)| format!(" --{flag} {value}")).collect();
+    let mut user = User::script().with("TAPIT_DATA_DIR", "/").with("TAPIT_ENGINE", "ecs");
+    for (flag, value) in ECS {
+        user = user.with(&format!("TAPIT_{}", flag.replace('-', "_").to_uppercase()), value);
+    }
+    for command in ["tapit server", "tapit doctor"] {
+        let line = format!("{command} --engine ecs{typed}");
+        let typed = User::script().with("TAPIT_DATA_DIR", "/").run(&line).ending;
+        assert_eq!(typed, user.run(command).ending, "{command}");
+        assert!(ECS.iter().all(|(_, value)| format!("{typed:?}").contains(value)), "{typed:?}");
+    }
+}
+
+#[test]
+fn a_diff_names_the_engine_to_compare_with() {
+    let lines =
+        ["tapit diff app engine=ecs app=shop", "tapit diff app shop engine=ecs", "tapit diff app name=shop engine=ecs"];
+    check("DiffApp { engine: Ecs } app=shop", &lines);
+    check("DiffApp { engine: Embedded }", &["tapit diff app engine=embedded"]);
 }
 
 #[test]

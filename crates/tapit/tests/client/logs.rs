@@ -28,7 +28,7 @@ fn wanted(line: &str) -> LogsWanted {
         | Action::Completion(_)
         | Action::Complete { .. }
         | Action::Server(_)
-        | Action::Doctor
+        | Action::Doctor(_)
         | Action::Teardown { .. }
         | Action::Ask(_)) => panic!("{line}: {other:?}"),
     }

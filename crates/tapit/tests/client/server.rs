@@ -134,7 +134,7 @@ pub fn process(name: &str, status: &str) -> String {
 pub fn process_with(name: &str, status: &str, blocked: &str) -> String {
     format!(
         r#"{{"name":"{name}","app":"shop","engine":"embedded","status":"{status}","disabled":false,"public":false,"url":null,
-        "memory":0.5,"cpu":0.25,"demand_count":3,"spot_count":2,"running":{{"demand":2,"spot":1}},
+        "memory":0.5,"cpu":0.25,"demand_count":3,"spot_count":2,"spot_fallback":null,"fallback":0,"running":{{"demand":2,"spot":1}},
         "pending":{{"demand":1,"spot":1}},"command":["python","my worker.py"],"image":"myapp/api:v1","image_digest":null,
         "version":null,"port":8080,"health":{{"check":"http","path":"/up","timeout":60,"min_healthy_time":2}},
         "drain_timeout":30,"stop_timeout":30,"userns":false,"cap_add":["NET_RAW"],"generation":4,"running_generation":3,

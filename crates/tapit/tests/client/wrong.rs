@@ -48,6 +48,17 @@ fn unknown_verbs_and_nouns_are_answered_with_the_nearest_and_the_legal_ones() {
 }
 
 #[test]
+fn a_diff_needs_an_engine_that_there_is() {
+    check(&[
+        ("tapit diff app shop", &["needs an engine", "engine=embedded or engine=ecs"]),
+        ("tapit diff app shop engine=docker", &["engine=docker is not legal", "engine=embedded or engine=ecs"]),
+        ("tapit diff app shop engine=", &["engine= is not legal"]),
+        ("tapit diff process name=x engine=ecs", &["knows no noun \"process\"", "`tapit diff app`"]),
+        ("tapit diff app shop ecs", &["unexpected word \"ecs\""]),
+    ]);
+}
+
+#[test]
 fn unknown_flags_are_answered_with_the_nearest_and_the_legal_ones() {
     check(&[
         ("tapit list processes --wiat", &["list processes knows no flag --wiat", "--output"]),
@@ -67,6 +78,7 @@ fn unknown_flags_are_answered_with_the_nearest_and_the_legal_ones() {
         ("tapit list processes -a shop app=other", &["-a shop and app=other"]),
         ("tapit show app other -a shop", &["other", "shop", "differ"]),
         ("tapit server --engine docker", &["embedded or ecs"]),
+        ("tapit server --ecs-assign-public-ip yes", &["true or false"]),
         ("tapit server --capacity", &["did you mean --capacity-memory?"]),
         ("tapit server shop", &["unexpected word", "takes no words"]),
     ]);

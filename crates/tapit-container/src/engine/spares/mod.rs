@@ -94,6 +94,7 @@ fn essence(formation: &Formation) -> Formation {
         check: Check::Uptime(Seconds(0)),
         health_timeout: Seconds(0),
         demand: 0,
+        stand_ins: 0,
         spot: 0,
         lifecycle: Lifecycle::default(),
         size: Size { memory: MemoryMib::from_mib(0), cpu: CpuMillis::from_millis(0) },

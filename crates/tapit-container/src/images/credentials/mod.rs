@@ -31,7 +31,24 @@ pub enum Secret {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub secret: Secret,
-    pub origin: String,
+    pub origin: Origin,
+}
+
+/// Where a login is from, in words that follow on "the login".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Kept on this host, where it can be replaced.
+    Kept(String),
+    /// Handed in for one act, by somebody who got it for that; nobody keeps it.
+    Given(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Kept(text) | Origin::Given(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Never shows the secret.
@@ -43,9 +60,22 @@ impl std::fmt::Debug for Login {
 
 impl From<&RegistryLogin> for Login {
     fn from(set: &RegistryLogin) -> Self {
-        let (user, password) = (set.username.clone(), set.password.clone());
-        let origin = format!("of {user:?} from `tapit set registry`");
-        Self { secret: Secret::Password { user, password }, origin }
+        let origin = Origin::Kept(format!("of {:?} from `tapit set registry`", set.username));
+        Self { secret: Secret::of(set), origin }
+    }
+}
+
+impl Login {
+    /// One that was got for this act.
+    pub fn given(given: &RegistryLogin) -> Self {
+        let origin = Origin::Given(format!("of {:?} that it was given", given.username));
+        Self { secret: Secret::of(given), origin }
+    }
+}
+
+impl Secret {
+    fn of(login: &RegistryLogin) -> Self {
+        Secret::Password { user: login.username.clone(), password: login.password.clone() }
     }
 }
 
@@ -79,10 +109,13 @@ impl Docker {
         let file = File::parse(&bytes).map_err(|error| unreadable(path, &error))?;
         match file.place(registry) {
             Place::Nowhere => Ok(None),
-            Place::Entry(secret) => Ok(Some(Login { secret, origin: format!("from {}", path.display()) })),
+            Place::Entry(secret) => {
+                Ok(Some(Login { secret, origin: Origin::Kept(format!("from {}", path.display())) }))
+            }
             Place::Helper(name) => {
                 let secret = helper::get(&name, registry, self).await?;
-                Ok(secret.map(|secret| Login { secret, origin: format!("from docker-credential-{name}") }))
+                let origin = Origin::Kept(format!("from docker-credential-{name}"));
+                Ok(secret.map(|secret| Login { secret, origin }))
             }
             Place::Broken => Err(Fault::new(
                 ImageFault::Denied,

@@ -13,7 +13,7 @@ use tapit_model::RegistrySettings;
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::super::Limits;
-use super::super::credentials::{Docker, Login};
+use super::super::credentials::{Docker, Login, Origin};
 use super::super::error::Fault;
 use super::challenge::{self, Challenge};
 use super::pace::Pace;
@@ -55,8 +55,17 @@ pub struct Ask<'a> {
 pub struct Reply {
     pub response: Response,
     /// Of the login behind the request.
-    pub origin: Option<String>,
+    pub origin: Option<Origin>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Where the login for a registry is looked for.
+#[derive(Clone)]
+pub enum Logins {
+    /// In what is set for it, then where Docker keeps its own.
+    Kept(Docker),
+    /// In what is set alone, which somebody has got for this act.
+    Given,
 }
 
 pub struct Host {
@@ -66,7 +75,7 @@ pub struct Host {
     pub limits: Limits,
     scheme: Scheme,
     settings: RegistrySettings,
-    docker: Docker,
+    logins: Logins,
     connections: Arc<Semaphore>,
     /// Of its front door; asked for once.
     challenge: OnceCell<Option<Challenge>>,
@@ -74,7 +83,7 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new(name: &str, settings: RegistrySettings, docker: Docker, limits: &Limits) -> Result<Self, Fault> {
+    pub fn new(name: &str, settings: RegistrySettings, logins: Logins, limits: &Limits) -> Result<Self, Fault> {
         let scheme = if settings.plain_http || is_loopback(name) { Scheme::Http } else { Scheme::Https };
         Ok(Self {
             name: name.to_owned(),
@@ -82,7 +91,7 @@ impl Host {
             limits: limits.clone(),
             scheme,
             settings,
-            docker,
+            logins,
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             challenge: OnceCell::new(),
             grants: Mutex::default(),
@@ -106,9 +115,10 @@ impl Host {
 
     /// What was set here goes before what Docker knows.
     pub async fn login(&self) -> Result<Option<Login>, Fault> {
-        match &self.settings.login {
-            Some(login) => Ok(Some(login.into())),
-            None => self.docker.find(&self.name).await,
+        match (&self.logins, &self.settings.login) {
+            (Logins::Kept(_), Some(login)) => Ok(Some(login.into())),
+            (Logins::Kept(docker), None) => docker.find(&self.name).await,
+            (Logins::Given, login) => Ok(login.as_ref().map(Login::given)),
         }
     }
 
@@ -147,7 +157,7 @@ impl Host {
         let mut response = self.send(asked, Some(&renewed)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let body = take(&self.name, &mut response, MAX_REFUSAL).await.unwrap_or_default();
-            let (origin, said) = (renewed.origin.as_deref(), words::said(&body));
+            let (origin, said) = (renewed.origin.as_ref(), words::said(&body));
             return Err(words::denied(&self.name, asked.scope.operation, origin, &said).into());
         }
         Ok(Reply { response, origin: renewed.origin.clone(), _permit: permit })
@@ -309,7 +319,12 @@ mod tests {
 
     #[test]
     fn only_its_own_addresses_see_the_login_of_a_registry() {
-        let host = Host::new("127.0.0.1:5000", RegistrySettings::default(), Docker::default(), &Limits::default());
+        let host = Host::new(
+            "127.0.0.1:5000",
+            RegistrySettings::default(),
+            Logins::Kept(Docker::default()),
+            &Limits::default(),
+        );
         let host = host.expect("a host");
         let own = |text: &str| host.is_own(&Url::parse(text).expect("an address"));
         assert!(own("http://127.0.0.1:5000/v2/app/blobs/uploads/1?state=x"));

@@ -38,9 +38,10 @@ use super::manifest::{self, MANIFEST_TYPES, MAX_DEPTH, Manifest, Parsed, Platfor
 use super::settings::Settings;
 
 pub use fetch::Sink;
+pub use host::Operation;
 pub use push::{Content, Told};
 
-use host::{Ask, Host, Operation, Reply, Scope, paced};
+use host::{Ask, Host, Logins, Reply, Scope, paced};
 use pace::Pace;
 use words::{Again, Trouble};
 
@@ -81,7 +82,7 @@ impl Registries {
         if let Some(host) = self.hosts().get(&name) {
             return Ok(host.clone());
         }
-        let host = Arc::new(Host::new(&name, self.of(&name), self.docker.clone(), &self.limits)?);
+        let host = Arc::new(Host::new(&name, self.of(&name), Logins::Kept(self.docker.clone()), &self.limits)?);
         let mut hosts = self.hosts();
         if hosts.len() >= MAX_HOSTS {
             hosts.clear();
@@ -114,7 +115,11 @@ pub struct Registry {
 pub struct Resolved {
     /// Of the document that the reference names, index or manifest.
     pub digest: Digest,
+    /// Of the manifest itself.
+    pub own: Digest,
     pub manifest: Manifest,
+    /// What the index that led to it is for; nothing where there was none.
+    pub platforms: Vec<String>,
 }
 
 impl Registry {
@@ -128,6 +133,22 @@ impl Registry {
     /// To send an image. Mirrors are only read.
     pub fn to_push(image: &ImageRef, registries: &Registries) -> Result<Self, Fault> {
         Self::of(image, registries, [image.registry()].into_iter(), Operation::Push)
+    }
+
+    /// With a login that was got for this, which is not kept. Mirrors are not asked.
+    pub fn with(
+        image: &ImageRef,
+        registries: &Registries,
+        given: &RegistrySettings,
+        operation: Operation,
+    ) -> Result<Self, Fault> {
+        let name = image.registry().to_ascii_lowercase();
+        let host = Arc::new(Host::new(&name, given.clone(), Logins::Given, &registries.limits)?);
+        Ok(Self {
+            endpoints: vec![Endpoint { host, out: AtomicBool::new(false) }],
+            scope: Scope { repository: image.repository().to_owned(), operation },
+            limits: registries.limits.clone(),
+        })
     }
 
     fn of<'a>(
@@ -158,12 +179,14 @@ impl Registry {
             (None, tag) => tag.unwrap_or("latest"),
         };
         let (mut bytes, digest) = self.document(asked, image.digest()).await?;
+        let (mut own, mut platforms) = (digest.clone(), Vec::new());
         for _ in 0..MAX_DEPTH {
             match manifest::parse(&bytes)? {
-                Parsed::Manifest(manifest) => return Ok(Resolved { digest, manifest }),
+                Parsed::Manifest(manifest) => return Ok(Resolved { digest, own, manifest, platforms }),
                 Parsed::Index(entries) => {
                     let entry = manifest::pick(&entries, here)?;
-                    bytes = self.document(entry.digest.as_str(), Some(&entry.digest)).await?.0;
+                    platforms = manifest::platforms(&entries);
+                    (bytes, own) = self.document(entry.digest.as_str(), Some(&entry.digest)).await?;
                 }
             }
         }
@@ -266,7 +289,7 @@ async fn refused(host: &Host, operation: Operation, reply: &mut Reply) -> Troubl
     let (status, said) = (reply.response.status(), words::said(&body));
     let fault = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            words::denied(&host.name, operation, reply.origin.as_deref(), &said)
+            words::denied(&host.name, operation, reply.origin.as_ref(), &said)
         }
         status => words::odd(&host.name, status, &said),
     };

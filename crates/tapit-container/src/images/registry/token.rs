@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
-use super::super::credentials::{Login, Secret};
+use super::super::credentials::{Login, Origin, Secret};
 use super::super::error::Fault;
 use super::challenge::Challenge;
 use super::host::{Host, Operation, Scope, is_busy, take};
@@ -32,7 +32,7 @@ pub struct Grant {
     /// `None`: as long as it is not refused.
     until: Option<Instant>,
     /// Of the login behind it; `None` for what everybody is given.
-    pub origin: Option<String>,
+    pub origin: Option<Origin>,
 }
 
 impl Grant {
@@ -65,11 +65,11 @@ pub async fn grant(host: &Host, challenge: &Challenge, scope: &Scope) -> Result<
         (Challenge::Basic, Some(Login { secret: Secret::Password { user, password }, .. })) => {
             Ok(Grant { pass: Pass::Basic { user, password }, until: None, origin })
         }
-        (Challenge::Basic, _) => Err(words::denied(&host.name, scope.operation, origin.as_deref(), "").into()),
+        (Challenge::Basic, _) => Err(words::denied(&host.name, scope.operation, origin.as_ref(), "").into()),
         (Challenge::Bearer { realm, service }, login) => {
             let realm = realm_of(host, realm)?;
             let request = ask(host, realm, (service.as_deref(), scope), login.as_ref());
-            let (token, lifetime) = token(host, request, (scope.operation, origin.as_deref())).await?;
+            let (token, lifetime) = token(host, request, (scope.operation, origin.as_ref())).await?;
             let until = Instant::now().checked_add(Duration::from_secs(lifetime.saturating_sub(MARGIN)));
             Ok(Grant { pass: Pass::Bearer(token), until, origin })
         }
@@ -126,7 +126,7 @@ fn form(pairs: &[(&str, &str)]) -> String {
 async fn token(
     host: &Host,
     request: RequestBuilder,
-    about: (Operation, Option<&str>),
+    about: (Operation, Option<&Origin>),
 ) -> Result<(String, u64), Trouble> {
     let limit = host.limits.stall_timeout;
     let answered = tokio::time::timeout(limit, async {
@@ -151,7 +151,7 @@ fn check(
     host: &Host,
     response: &Response,
     said: &str,
-    (operation, origin): (Operation, Option<&str>),
+    (operation, origin): (Operation, Option<&Origin>),
 ) -> Result<(), Trouble> {
     let answered =
         |hint: &str| words::unreachable(&host.name, &format!("its token service answered {}{hint}", response.status()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tapit_engine::ImageFault;
 
+use super::super::credentials::Origin;
 use super::super::error::Fault;
 use super::host::Operation;
 use super::pace::TooSlow;
@@ -137,17 +138,23 @@ pub fn web_page(name: &str) -> Fault {
 }
 
 /// Without a login, or with the one from `origin`.
-pub fn denied(name: &str, operation: Operation, origin: Option<&str>, said: &str) -> Fault {
+pub fn denied(name: &str, operation: Operation, origin: Option<&Origin>, said: &str) -> Fault {
     let said = aside(said);
     let set = format!("tapit set registry {name} username=USER password=-");
     let text = match (operation, origin) {
-        (Operation::Pull, Some(origin)) => format!(
+        (Operation::Pull, Some(Origin::Given(origin))) => {
+            format!("the registry {name} refuses the login {origin}{said}, or the image is not there for it")
+        }
+        (Operation::Push, Some(Origin::Given(origin))) => {
+            format!("the registry {name} refuses the login {origin}{said}, or it may not push there")
+        }
+        (Operation::Pull, Some(Origin::Kept(origin))) => format!(
             "the registry {name} refuses the login {origin}{said}, or the image is not there for it; set another: {set}"
         ),
         (Operation::Pull, None) => {
             format!("the registry {name} has no such image, or wants a login{said}: {set}")
         }
-        (Operation::Push, Some(origin)) => format!(
+        (Operation::Push, Some(Origin::Kept(origin))) => format!(
             "the registry {name} refuses the login {origin}{said}, or it may not push there; set another: {set}"
         ),
         (Operation::Push, None) => format!("the registry {name} wants a login to be pushed to{said}: {set}"),

@@ -2,23 +2,26 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use tapit_model::Digest;
+
+use super::below::Below;
 use super::place::{self, Placed};
 use super::sandbox;
 use super::source::{Ahead, Metered, Source, decompress, digest_of, over_budget};
 use super::tree::{Tree, names};
 use super::trouble::Trouble;
-use crate::images::helper::{Budget, Order, Unpacked};
+use crate::images::helper::{Budget, Keep, Order, Unpacked};
 use crate::images::split::Recorder;
 use crate::images::tarball::{Kind, Member, Reader};
 
-/// Obeys a layer order: checks, shuts itself in, unpacks, compares the digest. That all of it is on disk is seen to later,
+/// Obeys a layer order: checks, shuts itself in, unpacks or only takes it, compares the digest. That all of it is on disk is seen to later,
 /// for all layers of an image together (`images::settle`).
 pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
-    let Order::Layer { blob, digest, diff_id, target, split, layers, below, empty, budget } = order else {
+    let Order::Layer { keep, blob, digest, diff_id, target, split, layers, below, empty, budget } = order else {
         return Err(Trouble::Host("the unpacking helper was given another order than one for a layer".to_owned()));
     };
     // Twice, because each has a position of its own.
@@ -27,8 +30,16 @@ pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
     // Appended to, because what is recorded and what is put in the attic go to it by turns.
     let split = OpenOptions::new().append(true).open(split);
     let split = split.map_err(|error| Trouble::host("open the file for what is no content", error))?;
-    sandbox::leave_namespaces()?;
-    let below = sandbox::look_below(layers, below, empty)?;
+    let below = match keep {
+        Keep::Unpacked => {
+            sandbox::leave_namespaces()?;
+            sandbox::look_below(layers, below, empty)?
+        }
+        Keep::Packed => {
+            sandbox::leave_namespaces_as_anybody()?;
+            Below::nothing()
+        }
+    };
     sandbox::shut_in(&root)?;
     if let Some(digest) = digest {
         let found = digest_of(source.stored()?)?;
@@ -38,15 +49,41 @@ pub fn unpack(order: &Order) -> Result<Unpacked, Trouble> {
     }
     let plain = Ahead::start(source)?;
     let (recorder, attic) = Recorder::start(split).map_err(Trouble::recording)?;
-    let tree = Tree::new(below, attic);
+    let metered = Metered::new(plain, budget.bytes);
+    let tree = match keep {
+        Keep::Unpacked => Tree::new(below, attic),
+        Keep::Packed => return record(metered, recorder, diff_id),
+    };
     let mut layer = Layer { tree, budget: budget.clone(), done: Unpacked::default(), again: Some(again) };
     layer.tree.start()?;
-    let found = layer.read(Metered::new(plain, budget.bytes), recorder)?;
-    if found != *diff_id {
-        return Err(Trouble::bad(format!("it unpacks to {found}, but the image's configuration says {diff_id}")));
-    }
+    check(&layer.read(metered, recorder)?, diff_id)?;
     layer.tree.finish()?;
     Ok(layer.done)
+}
+
+fn check(found: &Digest, diff_id: &Digest) -> Result<(), Trouble> {
+    if found == diff_id {
+        return Ok(());
+    }
+    Err(Trouble::bad(format!("it unpacks to {found}, but the image's configuration says {diff_id}")))
+}
+
+/// Takes all of a layer as it is. What it says is for whoever unpacks it.
+fn record(mut plain: Metered<Ahead>, mut recorder: Recorder, diff_id: &Digest) -> Result<Unpacked, Trouble> {
+    let mut buffer = vec![0; 256 * 1024];
+    let mut bytes = 0;
+    loop {
+        sandbox::still_wanted()?;
+        let got = plain.read(&mut buffer).map_err(Trouble::reading)?;
+        if got == 0 {
+            break;
+        }
+        recorder.write_all(&buffer[..got]).map_err(Trouble::recording)?;
+        bytes += got as u64;
+    }
+    recorder.finish().map_err(Trouble::recording)?;
+    check(&plain.digest()?, diff_id)?;
+    Ok(Unpacked { bytes, ..Unpacked::default() })
 }
 
 pub struct Layer {
@@ -71,7 +108,7 @@ enum Whiteout<'a> {
 }
 
 impl Layer {
-    pub fn read<R: Read>(&mut self, metered: Metered<R>, recorder: Recorder) -> Result<tapit_model::Digest, Trouble> {
+    pub fn read<R: Read>(&mut self, metered: Metered<R>, recorder: Recorder) -> Result<Digest, Trouble> {
         let mut reader = Reader::recording(metered, recorder);
         while let Some(member) = reader.next()? {
             sandbox::still_wanted()?;

@@ -11,19 +11,34 @@ use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{chdir, chroot, fchdir};
+use nix::unistd::{chdir, chroot, fchdir, geteuid};
 
 use super::below::Below;
 use super::trouble::Trouble;
 use crate::linux::stack;
 
+const OWN: CloneFlags = CloneFlags::CLONE_NEWNS.union(CloneFlags::CLONE_NEWNET).union(CloneFlags::CLONE_NEWIPC);
 /// Far more than decoders with their largest windows and the books of a million entries take.
 const MEMORY: u64 = 2 << 30;
 
 /// Leaves the host's mounts, network and IPC.
 pub fn leave_namespaces() -> Result<(), Trouble> {
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)
-        .map_err(|error| Trouble::host("leave the host's namespaces to unpack (root is needed)", error))?;
+    unshare(OWN).map_err(|error| Trouble::host("leave the host's namespaces to unpack (root is needed)", error))?;
+    make_private()
+}
+
+/// The same for work that makes no files of other owners: without root, in a user namespace.
+pub fn leave_namespaces_as_anybody() -> Result<(), Trouble> {
+    if geteuid().is_root() {
+        return leave_namespaces();
+    }
+    unshare(OWN | CloneFlags::CLONE_NEWUSER).map_err(|error| {
+        Trouble::host("leave the host's namespaces (user namespaces for everybody are needed, or root)", error)
+    })?;
+    make_private()
+}
+
+fn make_private() -> Result<(), Trouble> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| Trouble::host("make the mounts private", error))
 }

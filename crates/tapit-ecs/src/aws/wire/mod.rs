@@ -76,6 +76,12 @@ impl Wire {
         self.endpoints.region()
     }
 
+    /// `HOST` or `HOST:PORT` of a service that was moved to where plain HTTP is spoken: to an emulator, since AWS speaks
+    /// none.
+    pub fn emulated(&self, service: Service) -> Option<&str> {
+        self.endpoints.of(service).url.strip_prefix("http://")?.split('/').next()
+    }
+
     /// Sends a form. The answer: of each element at the path below the root, the texts of the fields named.
     pub async fn form(&self, asked: (Operation, Service), form: Form, wanted: Wanted) -> Result<Vec<Record>, ApiError> {
         let (operation, service) = asked;
@@ -88,8 +94,7 @@ impl Wire {
         let reply = self.exchange(unsigned).await?;
         let text = String::from_utf8_lossy(&reply.body);
         if reply.status < 300 {
-            return xml::records(&text, wanted.path, wanted.fields)
-                .map_err(|error| unreadable(operation, &error));
+            return xml::records(&text, wanted.path, wanted.fields).map_err(|error| unreadable(operation, &error));
         }
         let paths: [&[&str]; 2] = [&["Error"], &["Errors", "Error"]];
         let found = paths.iter().find_map(|path| xml::records(&text, path, &["Code", "Message"]).ok()?.pop());

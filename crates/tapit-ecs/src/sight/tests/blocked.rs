@@ -54,7 +54,7 @@ fn news_that_tasks_were_started_ends_the_shortage() {
 }
 
 #[test]
-fn other_reasons_not_to_place_are_told_in_both_words() {
+fn other_reasons_not_to_start_are_told_in_both_words() {
     let mut bench = Bench::new(1, 0);
     let theirs = "(service api) was unable to place a task. Reason: You've reached the limit on the number of vCPUs you \
                   can run concurrently.";
@@ -66,12 +66,17 @@ fn other_reasons_not_to_place_are_told_in_both_words() {
              one, or scale something down [{theirs}]"
         )]
     );
-    let theirs = "(service api) was unable to place a task. Reason: the moon.";
-    events(&mut bench, Demand, &[theirs]);
-    assert_eq!(
-        blocked(&mut bench),
-        [format!("Capacity 1+0: 1 demand instance waits: ECS cannot place them [{theirs}]")]
-    );
+    for (code, theirs, ours) in [
+        ("Capacity", "(service api) was unable to place a task. Reason: the moon.", "ECS cannot start any"),
+        (
+            "Provider",
+            "(service api) failed to launch a task with (error ECS was unable to assume the role 'x').",
+            "ECS may not use the execution role: it must trust ecs-tasks.amazonaws.com",
+        ),
+    ] {
+        events(&mut bench, Demand, &[theirs]);
+        assert_eq!(blocked(&mut bench), [format!("{code} 1+0: 1 demand instance waits: {ours} [{theirs}]")]);
+    }
 }
 
 #[test]
@@ -88,10 +93,12 @@ fn a_crash_loop_is_told_after_the_second_failure_until_one_is_healthy() {
     bench.see();
     bench.exits("a", 3);
     assert_eq!(blocked(&mut bench), [""; 0]);
+    bench.pass(1);
     bench.made("b", Demand);
     assert_eq!(blocked(&mut bench), [""; 0]);
     bench.exits("b", 3);
     assert_eq!(blocked(&mut bench), [text(2)]);
+    bench.pass(1);
     bench.made("c", Demand);
     assert_eq!(blocked(&mut bench), [text(2)], "the next attempt does not run yet");
     bench.runs("c");
@@ -108,6 +115,7 @@ fn ecs_waits_only_for_tasks_that_never_ran() {
         bench.see();
         bench.stops(id, "TaskFailedToStart", "CannotPullContainerError: not found");
         bench.see();
+        bench.pass(1);
     }
     assert_eq!(
         blocked(&mut bench),

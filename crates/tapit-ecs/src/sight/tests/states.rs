@@ -88,6 +88,10 @@ fn one_that_was_healthy_is_so_until_the_load_balancer_says_otherwise() {
     assert_eq!(bench.lines(), ["a demand 1 unhealthy: Unhealthy"]);
     bench.target("a", TargetState::Healthy, None);
     assert_eq!(bench.lines(), ["a demand 1 healthy"]);
+    bench.target("a", TargetState::Draining, None);
+    assert_eq!(bench.lines(), ["a demand 1 draining"]);
+    bench.look.targets.clear();
+    assert_eq!(bench.lines(), ["a demand 1 draining"], "its route is gone, and ECS has not told it to end yet");
 }
 
 #[test]
@@ -208,21 +212,4 @@ fn the_oldest_comes_first() {
     bench.made("b", Spot);
     bench.made("a", Demand);
     assert_eq!(bench.lines(), ["z demand 1 pending", "a demand 1 pending", "b spot 1 pending"]);
-}
-
-#[test]
-fn it_is_at_rest_once_all_are_healthy() {
-    let mut bench = Bench::new(2, 0);
-    assert!(bench.memory.is_at_rest());
-    bench.made("a", Demand);
-    bench.see();
-    assert!(!bench.memory.is_at_rest());
-    bench.runs("a");
-    bench.see();
-    bench.pass(2);
-    bench.see();
-    assert!(bench.memory.is_at_rest());
-    bench.look.tasks.clear();
-    bench.see();
-    assert!(!bench.memory.is_at_rest(), "ECS does not list it for a moment, or for ever");
 }

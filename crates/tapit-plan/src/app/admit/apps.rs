@@ -2,13 +2,13 @@
 
 use tapit_model::{
     App, AppName, Assign, Change, EventKind, ImageRef, Process, ProcessKey, ProcessName, ProcessPatch, ProcessSpec,
-    Refusal, ResizeMode, Revision,
+    Refusal, Revision,
 };
 
 use super::super::types::Admission;
 use super::draft::Draft;
 use super::step::{Manner, Step, step};
-use super::{create, find_app, going, words};
+use super::{create, engine, find_app, going, words};
 
 /// Makes the app with its public process. An image among the words is the app's.
 pub(super) fn create(
@@ -31,6 +31,7 @@ pub(super) fn create(
     };
     let patch = ProcessPatch { image: None, ..patch.clone() };
     let spec = patch.apply_to(&ProcessSpec::default())?;
+    engine::check(draft.engine, None, &spec)?;
     let app = App {
         name: name.clone(),
         image: image.or(named).cloned(),
@@ -58,18 +59,22 @@ pub(super) fn set(mut draft: Draft, name: &AppName, image: Option<&Option<ImageR
     if app.deleting {
         return Err(going(&format!("app {name}")));
     }
-    let newest = |revision: Revision, process: &Process| revision.max(process.revision);
+    let newest = |revision: Revision, process: &Process| revision.max(process.asked_revision());
     let present = draft.world.processes_of(name).fold(Revision(0), newest);
     if app.image == *image {
         return Ok(draft.finish(format!("nothing to change: app {name} has this image already"), None, present));
     }
     let (before, after) = (text(app.image.as_ref()), text(image.as_ref()));
+    let resize = engine::resize(draft.engine, None)?;
     draft.changes.push(Change::PutApp(App { image: image.clone(), updated_at: draft.now, ..app.clone() }));
     draft.app_event(name, EventKind::AppChanged, format!("set image={after}"));
     let mut revision = present;
     let mut rolled = Vec::new();
     for process in draft.world.processes_of(name).filter(|p| p.spec.image.is_none() && !p.deleting) {
-        let manner = Manner { app_image: image.as_ref(), resize: ResizeMode::InPlace };
+        if !process.spec.disabled {
+            engine::check(draft.engine, None, &process.spec)?;
+        }
+        let manner = Manner { app_image: image.as_ref(), resize };
         match step(draft.present(process), &process.spec, manner) {
             Step::Roll(template, kind) => {
                 revision = revision.max(draft.roll(process.clone(), template, kind));

@@ -1,7 +1,7 @@
 //! `create process`.
 
 use tapit_model::{
-    App, Change, Confinement, EventKind, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, ResizeMode, Revision,
+    App, Change, Confinement, EventKind, Fallback, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, Revision,
     RolloutKind,
 };
 
@@ -10,7 +10,7 @@ use super::super::types::Admission;
 use super::draft::Draft;
 use super::set::{carry_out, note_unknown_image};
 use super::step::Manner;
-use super::{alive, find_app, going, process_of, words};
+use super::{alive, engine, find_app, going, process_of, words};
 
 pub(super) fn process(mut draft: Draft, key: &ProcessKey, patch: &ProcessPatch) -> Result<Admission, Refusal> {
     let app = find_app(draft.world, &key.app)?;
@@ -25,6 +25,7 @@ pub(super) fn process(mut draft: Draft, key: &ProcessKey, patch: &ProcessPatch) 
         return configure(draft, app, present, patch);
     }
     let spec = patch.apply_to(&ProcessSpec::default())?;
+    engine::check(draft.engine, None, &spec)?;
     let message = format!("create process {} with {}", process_of(key), words::summary(&spec));
     let process = Process { configured: true, ..blank(&draft, key, spec) };
     let revision = start(&mut draft, app, process);
@@ -41,6 +42,7 @@ pub(super) fn blank(draft: &Draft, key: &ProcessKey, spec: ProcessSpec) -> Proce
         generation: 0,
         running_generation: 0,
         rolled_back: false,
+        fallback: Fallback::default(),
         created_at: draft.now,
         updated_at: draft.now,
         restarted_at: None,
@@ -62,19 +64,20 @@ pub(super) fn start(draft: &mut Draft, app: &App, process: Process) -> Revision 
 fn configure(mut draft: Draft, app: &App, present: &Process, patch: &ProcessPatch) -> Result<Admission, Refusal> {
     let key = &present.key;
     let spec = patch.apply_to(&ProcessSpec { disabled: present.spec.disabled, ..ProcessSpec::default() })?;
+    engine::check(draft.engine, Some(&present.spec), &spec)?;
+    let resize = engine::resize(draft.engine, patch.resize)?;
     let changed = words::changed(&present.spec, &spec);
     if changed.is_empty() {
         draft.changes.push(Change::PutProcess(Process { configured: true, ..present.clone() }));
         draft.event(key, EventKind::ProcessChanged, "configured as it was");
         let message =
             format!("configure process {}, which came with the app: nothing differs, no rollout", process_of(key));
-        return Ok(draft.finish(message, None, present.revision));
+        return Ok(draft.finish(message, None, present.asked_revision()));
     }
     let text = words::summary(&spec);
-    let (revision, cost) =
-        carry_out(&mut draft, present, spec, Manner { app_image: app.image.as_ref(), resize: ResizeMode::InPlace });
+    let (revision, cost) = carry_out(&mut draft, present, spec, Manner { app_image: app.image.as_ref(), resize });
     let message = format!("configure process {}, which came with the app, with {text}: {cost}", process_of(key));
-    Ok(draft.finish(message, Some(words::undo(key, &changed, ResizeMode::InPlace)), revision))
+    Ok(draft.finish(message, Some(words::undo(key, &changed, resize)), revision))
 }
 
 fn exists(key: &ProcessKey) -> Refusal {

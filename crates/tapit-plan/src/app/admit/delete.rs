@@ -10,7 +10,7 @@ pub(super) fn process(mut draft: Draft, key: &ProcessKey) -> Result<Admission, R
     let process = find_process(draft.world, key)?;
     if process.deleting {
         let message = format!("nothing to change: process {} is being deleted already", process_of(key));
-        return Ok(draft.finish(message, None, process.revision));
+        return Ok(draft.finish(message, None, process.asked_revision()));
     }
     let live = draft.live(key);
     let public = key.process.is_public();
@@ -30,7 +30,7 @@ pub(super) fn process(mut draft: Draft, key: &ProcessKey) -> Result<Admission, R
 pub(super) fn app(mut draft: Draft, name: &AppName) -> Result<Admission, Refusal> {
     let app = find_app(draft.world, name)?;
     let processes: Vec<_> = draft.world.processes_of(name).collect();
-    let newest = processes.iter().fold(Revision(0), |revision, process| revision.max(process.revision));
+    let newest = processes.iter().fold(Revision(0), |revision, process| revision.max(process.asked_revision()));
     if app.deleting {
         return Ok(draft.finish(format!("nothing to change: app {name} is being deleted already"), None, newest));
     }

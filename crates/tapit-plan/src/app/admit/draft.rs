@@ -1,12 +1,12 @@
 //! An admission in the making: what it changes, in the order in which a store can take it.
 
 use tapit_model::{
-    AppName, Change, Confinement, Event, EventKind, Generation, InstanceObserved, Process, ProcessKey, ProcessObserved,
-    Revision, Rollout, RolloutKind, RolloutState, Template, Timestamp, World,
+    AppName, Change, Confinement, EngineKind, Event, EventKind, Generation, InstanceObserved, Process, ProcessKey,
+    ProcessObserved, Revision, Rollout, RolloutKind, RolloutState, Template, Timestamp, World,
 };
 
 use super::super::sight;
-use super::super::types::Admission;
+use super::super::types::{Admission, Grounds};
 use super::step::Present;
 
 /// Each admitted change raises the revision by this much; see the module doc of `app`.
@@ -15,6 +15,7 @@ const REVISION_STEP: u64 = 2;
 pub(super) struct Draft<'a> {
     pub world: &'a World,
     observed: &'a [ProcessObserved],
+    pub engine: EngineKind,
     pub now: Timestamp,
     pub changes: Vec<Change>,
     events: Vec<Event>,
@@ -23,9 +24,10 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(world: &'a World, observed: &'a [ProcessObserved], now: Timestamp) -> Self {
+    pub fn new(grounds: &Grounds<'a>) -> Self {
+        let Grounds { world, observed, engine, now } = *grounds;
         let next_rollout = world.next_rollout.max(1);
-        Self { world, observed, now, changes: Vec::new(), events: Vec::new(), notes: Vec::new(), next_rollout }
+        Self { world, observed, engine, now, changes: Vec::new(), events: Vec::new(), notes: Vec::new(), next_rollout }
     }
 
     pub fn finish(self, message: String, inverse: Option<String>, revision: Revision) -> Admission {
@@ -58,7 +60,7 @@ impl<'a> Draft<'a> {
     }
 
     pub fn present(&self, process: &'a Process) -> Present<'a> {
-        Present { world: self.world, process, observed: sight::of(self.observed, &process.key) }
+        Present { world: self.world, process, observed: sight::of(self.observed, &process.key), engine: self.engine }
     }
 
     /// Instances of a process that run or are about to.
@@ -82,6 +84,7 @@ impl<'a> Draft<'a> {
     /// Records a changed process, with a new revision. Returns the revision.
     pub fn put(&mut self, mut process: Process) -> Revision {
         process.revision = self.next_revision(&process.key);
+        process.fallback.raised = 0;
         process.updated_at = self.now;
         let revision = process.revision;
         self.changes.push(Change::PutProcess(process));

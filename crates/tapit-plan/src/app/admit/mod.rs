@@ -7,25 +7,20 @@ mod apps;
 mod create;
 mod delete;
 mod draft;
+mod engine;
 mod restart;
 mod set;
 mod step;
 mod words;
 
-use tapit_model::{App, AppName, Process, ProcessKey, ProcessObserved, Refusal, Request, Timestamp, World, nearest};
+use tapit_model::{App, AppName, Process, ProcessKey, Refusal, Request, World, nearest};
 
-use super::types::Admission;
+use super::types::{Admission, Grounds};
 use draft::Draft;
 
-/// Decides a request. `observed` tells how many instances a change touches, and whether the present generation is in a
-/// crash loop, which asks for a new one; a look that is out of date does no harm.
-pub fn admit(
-    world: &World,
-    observed: &[ProcessObserved],
-    request: &Request,
-    now: Timestamp,
-) -> Result<Admission, Refusal> {
-    let draft = Draft::new(world, observed, now);
+/// Decides a request.
+pub fn admit(grounds: &Grounds, request: &Request) -> Result<Admission, Refusal> {
+    let draft = Draft::new(grounds);
     match request {
         Request::CreateApp { app, image, patch } => apps::create(draft, app, image.as_ref(), patch),
         Request::SetApp { app, image } => apps::set(draft, app, image.as_ref()),

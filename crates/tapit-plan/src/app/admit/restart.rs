@@ -7,7 +7,7 @@ use super::super::types::Admission;
 use super::draft::Draft;
 use super::set::note_unknown_image;
 use super::step::generation;
-use super::{alive, find_app, find_process, process_of};
+use super::{alive, engine, find_app, find_process, process_of};
 
 /// A rollout to a new generation of the same configuration. The image's name is resolved again: its tag may have moved.
 /// After a rollback it is the wanted configuration that is tried again, not the one that serves.
@@ -23,6 +23,7 @@ pub(super) fn process(mut draft: Draft, key: &ProcessKey) -> Result<Admission, R
             key.process
         )));
     }
+    engine::check(draft.engine, None, &process.spec)?;
     let app = find_app(draft.world, &key.app)?;
     let present = generation(draft.world, process, process.generation);
     let template = template::wanted(&process.spec, app.image.as_ref(), present.map(|g| &g.template));

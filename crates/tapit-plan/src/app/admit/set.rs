@@ -1,14 +1,15 @@
 //! `set process`.
 
 use tapit_model::{
-    Change, EventKind, ImageSource, PROCESS_KEYS, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, ResizeMode,
-    Revision, RolloutKind,
+    Change, EventKind, ImageSource, PROCESS_KEYS, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, Revision,
+    RolloutKind,
 };
 
+use super::super::fallback;
 use super::super::types::Admission;
 use super::draft::Draft;
 use super::step::{Manner, Step, generation, step};
-use super::{alive, find_app, find_process, process_of, words};
+use super::{alive, engine, find_app, find_process, process_of, words};
 
 pub(super) fn process(mut draft: Draft, key: &ProcessKey, patch: &ProcessPatch) -> Result<Admission, Refusal> {
     let world = draft.world;
@@ -16,12 +17,13 @@ pub(super) fn process(mut draft: Draft, key: &ProcessKey, patch: &ProcessPatch) 
     check(patch)?;
     alive(process)?;
     let spec = patch.apply_to(&process.spec)?;
+    engine::check(draft.engine, Some(&process.spec), &spec)?;
+    let resize = engine::resize(draft.engine, patch.resize)?;
     let changed = words::changed(&process.spec, &spec);
     if changed.is_empty() {
         return Ok(unchanged(draft, process));
     }
     let app = find_app(world, &key.app)?;
-    let resize = patch.resize.unwrap_or(ResizeMode::InPlace);
     let message_words = words::list(changed.iter().map(|word| (word.key, word.after.as_str())));
     let (revision, cost) = carry_out(&mut draft, process, spec, Manner { app_image: app.image.as_ref(), resize });
     let message = format!("set {message_words} of process {}: {cost}", process_of(key));
@@ -48,7 +50,7 @@ pub(super) fn carry_out(
     let asleep = spec.disabled;
     draft.event(key, kind, format!("set {text}"));
     draft.loosened(key, &process.spec.confinement, &spec.confinement);
-    let next = Process { spec, configured: true, ..process.clone() };
+    let next = Process { fallback: fallback::carried(process, &spec), spec, configured: true, ..process.clone() };
     match step {
         Step::Record if asleep => (draft.put(next), "recorded; it takes effect when the process is enabled"),
         Step::Record => (draft.put(next), "only missing or surplus instances start or stop"),
@@ -107,7 +109,7 @@ fn check(patch: &ProcessPatch) -> Result<(), Refusal> {
 /// that serves again, hence the revision below.
 fn unchanged(mut draft: Draft, process: &Process) -> Admission {
     let key = &process.key;
-    let mut revision = process.revision;
+    let mut revision = process.asked_revision();
     if process.rolled_back {
         revision.0 = revision.0.saturating_sub(1);
         draft.note(format!(

@@ -1,12 +1,13 @@
 //! What a new spec costs: the least that brings a process to it.
 
 use tapit_model::{
-    Generation, ImageRef, InstanceKind, Process, ProcessObserved, ProcessSpec, ResizeMode, RolloutKind, RolloutState,
-    Template, World,
+    EngineKind, Generation, ImageRef, InstanceKind, Process, ProcessObserved, ProcessSpec, ResizeMode, RolloutKind,
+    RolloutState, Template, World,
 };
 
 use super::super::sight;
 use super::super::template::{self, Difference};
+use super::engine;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -28,6 +29,7 @@ pub(super) struct Present<'a> {
     pub world: &'a World,
     pub process: &'a Process,
     pub observed: Option<&'a ProcessObserved>,
+    pub engine: EngineKind,
 }
 
 /// What besides the spec decides the step.
@@ -53,7 +55,7 @@ pub(super) fn generation<'a>(world: &'a World, process: &Process, number: u64) -
 }
 
 fn enable(present: Present, spec: &ProcessSpec, app_image: Option<&ImageRef>) -> Step {
-    let Present { world, process, observed } = present;
+    let Present { world, process, observed, engine } = present;
     // What served last has proved itself; without one, the attempt that was cut short is taken up again.
     let base = generation(world, process, process.running_generation)
         .or_else(|| generation(world, process, process.generation));
@@ -65,6 +67,9 @@ fn enable(present: Present, spec: &ProcessSpec, app_image: Option<&ImageRef>) ->
     }
     match template::difference(&base.template, &wanted) {
         Difference::Instances => Step::Roll(wanted, RolloutKind::Enable),
+        Difference::Settings | Difference::Size if engine::renews(engine, &base.template, &wanted) => {
+            Step::Roll(wanted, RolloutKind::Enable)
+        }
         Difference::Same | Difference::Settings | Difference::Size => Step::Resume(adjusted(base, wanted)),
     }
 }
@@ -75,7 +80,8 @@ fn change(present: Present, spec: &ProcessSpec, manner: Manner) -> Step {
     let wanted = template::wanted(spec, manner.app_image, base.map(|generation| &generation.template));
     let update = if process.running_generation == 0 { RolloutKind::Create } else { RolloutKind::Update };
     let Some(base) = base else { return Step::Roll(wanted, update) };
-    match (template::difference(&base.template, &wanted), has_failed(present), manner.resize) {
+    let afresh = has_failed(present) || engine::renews(present.engine, &base.template, &wanted);
+    match (template::difference(&base.template, &wanted), afresh, manner.resize) {
         (Difference::Same, _, _) => Step::Record,
         (Difference::Instances, _, _) | (Difference::Settings, true, _) => Step::Roll(wanted, update),
         (Difference::Size, true, _) | (Difference::Size, false, ResizeMode::Rolling) => {
@@ -89,7 +95,7 @@ fn change(present: Present, spec: &ProcessSpec, manner: Manner) -> Step {
 
 /// The wanted generation failed, in a rollout or later with nothing of it left healthy. Such a one is never changed in
 /// place: the new attempt must be judged from its start, not by the failures before it.
-fn has_failed(Present { world, process, observed }: Present) -> bool {
+fn has_failed(Present { world, process, observed, .. }: Present) -> bool {
     let healthy = |kind| sight::healthy(observed, process.generation, kind);
     let crash_loop = sight::given_up(observed, process.generation).is_some()
         && healthy(InstanceKind::Demand) + healthy(InstanceKind::Spot) == 0;

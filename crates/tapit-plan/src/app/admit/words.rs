@@ -31,9 +31,10 @@ pub(super) fn list<'a>(words: impl IntoIterator<Item = (&'a str, &'a str)>) -> S
 pub(super) fn undo(key: &ProcessKey, words: &[Word], resize: ResizeMode) -> String {
     let ProcessKey { app, process } = key;
     let back = list(words.iter().map(|word| (word.key, word.before.as_str())));
+    let sized = words.iter().any(|word| ["memory", "cpu"].contains(&word.key));
     let rolling = match resize {
-        ResizeMode::InPlace => "",
-        ResizeMode::Rolling => " resize=rolling",
+        ResizeMode::Rolling if sized => " resize=rolling",
+        ResizeMode::Rolling | ResizeMode::InPlace => "",
     };
     format!("tapit -a {app} set process name={process} {back}{rolling}")
 }
@@ -66,6 +67,7 @@ fn value(spec: &ProcessSpec, field: ProcessField) -> Option<String> {
         ProcessField::Cpu => cpu(spec.size.cpu),
         ProcessField::Demand => spec.demand.to_string(),
         ProcessField::Spot => spec.spot.to_string(),
+        ProcessField::SpotFallback => spec.spot_fallback.map_or_else(|| "none".to_owned(), seconds),
         ProcessField::Command => spec.command.as_ref().map(|c| c.typed().to_owned()).unwrap_or_default(),
         ProcessField::Image => spec.image.as_ref().map(ToString::to_string).unwrap_or_default(),
         ProcessField::Port => match spec.port {

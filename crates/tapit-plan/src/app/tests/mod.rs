@@ -1,6 +1,8 @@
 //! A small world that tests drive with lines as users type them, and read back as text.
 
 mod admission;
+mod engines;
+mod fallback;
 mod narration;
 mod outcomes;
 mod planning;
@@ -13,13 +15,13 @@ mod statuses;
 use std::collections::BTreeMap;
 
 use tapit_model::{
-    AppName, Assign, Blocked, BlockedCode, Change, CommandLine, CpuMillis, Digest, Event, Exit, Failure, ImageRef,
-    ImageSource, InstanceId, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment, PinnedImage, Presence,
-    ProcessKey, ProcessName, ProcessObserved, ProcessPatch, ProcessTarget, Reason, ReasonCode, Refusal, Request,
-    Revision, Size, Timestamp, Words, World,
+    AppName, Assign, Blocked, BlockedCode, Change, CommandLine, CpuMillis, Digest, EngineKind, Event, Exit, Failure,
+    ImageRef, ImageSource, InstanceId, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment, PinnedImage,
+    Presence, ProcessKey, ProcessName, ProcessObserved, ProcessPatch, ProcessTarget, Reason, ReasonCode, Refusal,
+    Request, Revision, Size, Timestamp, Words, World,
 };
 
-use super::types::{Admission, AppInputs, AppPlan, ImageProgress};
+use super::types::{Admission, AppInputs, AppPlan, Grounds, ImageProgress};
 use super::{admit, pin, plan_app, progress};
 
 pub(super) const NOW: Timestamp = Timestamp(1_760_000_000_000);
@@ -30,6 +32,8 @@ pub(super) struct Bench {
     pub observed: Vec<ProcessObserved>,
     pub images: BTreeMap<ImageRef, ImageProgress>,
     pub blocked: BTreeMap<ProcessKey, Vec<Blocked>>,
+    pub moment: Moment,
+    pub engine: EngineKind,
 }
 
 impl Bench {
@@ -44,7 +48,8 @@ impl Bench {
     }
 
     pub fn ask(&self, line: &str) -> Result<Admission, Refusal> {
-        admit(&self.world, &self.observed, &request(line), NOW)
+        let grounds = Grounds { world: &self.world, observed: &self.observed, engine: self.engine, now: NOW };
+        admit(&grounds, &request(line))
     }
 
     pub fn run(&mut self, line: &str) -> Admission {
@@ -64,7 +69,7 @@ impl Bench {
     pub fn plan(&mut self) -> AppPlan {
         let app = AppName::parse("shop").expect("legal");
         let (world, observed, images) = (&self.world, self.observed.as_slice(), &self.images);
-        let plan = plan_app(&AppInputs { now: NOW, world, app: &app, observed, images });
+        let plan = plan_app(&AppInputs { now: NOW, moment: self.moment, world, app: &app, observed, images });
         plan.changes.iter().for_each(|change| self.world.apply(change));
         self.blocked = plan.blocked.clone();
         plan
@@ -281,7 +286,8 @@ fn an_image_among_the_words_of_create_app_is_the_apps() {
     let patch = ProcessPatch { image: Some(Assign::To(image.clone())), ..ProcessPatch::default() };
     let app = AppName::parse("shop").expect("legal");
     let request = Request::CreateApp { app: app.clone(), image: None, patch };
-    let admission = admit(&World::default(), &[], &request, NOW).expect("admitted");
+    let grounds = Grounds { world: &World::default(), observed: &[], engine: EngineKind::Embedded, now: NOW };
+    let admission = admit(&grounds, &request).expect("admitted");
     let mut world = World::default();
     admission.changes.iter().for_each(|change| world.apply(change));
     assert_eq!(world.apps[&app].image, Some(image));

@@ -264,3 +264,36 @@ fn demand_instances_start_and_stay_on_a_host_short_of_memory_and_spot_instances_
     );
     assert!(blocked_texts(state)[0].contains("the host itself is short of memory"), "{:?}", blocked_texts(state));
 }
+
+#[test]
+fn what_only_stands_in_for_spot_comes_after_what_was_asked_for() {
+    check(
+        "capacity 384
+         api g1 demand=3 stand_ins=2
+         web g1 demand=1 size=256",
+        "api: start api.100 g1 demand/0 size=128
+         web: start web.100 g1 demand/0 size=256
+         api: blocked capacity 2 demand",
+    );
+    // What is on its way for a larger one is not taken from it, and spot instances make room for either.
+    check(
+        "capacity 384
+         api g1 demand=2 stand_ins=1
+           1 g1 demand/0 healthy@-90s
+         web g1 demand=1 size=256
+         work g1 spot=1
+           1 g1 spot/0 healthy@-90s",
+        "work: drain work.1 reclaimed
+         api: blocked capacity 1 demand
+         web: blocked capacity 1 demand",
+    );
+    check(
+        "capacity 256
+         api g1 demand=2 stand_ins=1
+           1 g1 demand/0 healthy@-90s
+         work g1 spot=1
+           1 g1 spot/0 healthy@-90s",
+        "work: drain work.1 reclaimed
+         api: blocked capacity 1 demand",
+    );
+}

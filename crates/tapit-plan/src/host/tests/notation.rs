@@ -80,6 +80,7 @@ fn process(words: &[&str]) -> ProcessInputs {
         health_timeout: Seconds(60),
         size: size_of(128),
         demand: 0,
+        stand_ins: 0,
         spot: 0,
         lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(20) },
         confinement: Confinement::default(),
@@ -91,6 +92,7 @@ fn process(words: &[&str]) -> ProcessInputs {
     for word in &words[1..] {
         match word.split_once('=') {
             Some(("demand", n)) => formation.demand = n.parse().expect(word),
+            Some(("stand_ins", n)) => formation.stand_ins = n.parse().expect(word),
             Some(("spot", n)) => formation.spot = n.parse().expect(word),
             Some(("size", n)) => formation.size = size_of(n.parse().expect(word)),
             Some(("next", n)) => next_serial = n.parse().expect(word),

@@ -30,6 +30,20 @@ async fn usage_is_asked_for_an_app_or_for_one_of_its_processes() {
 }
 
 #[tokio::test]
+async fn differences_are_asked_for_one_app_and_one_engine() {
+    let server = Server::start();
+    for engine in ["ecs", "embedded"] {
+        let answer = server.ask(Ask::new(&format!("GET /v1/apps/shop/diff?engine={engine}"))).await;
+        assert_eq!((answer.status, answer.json), (200, serde_json::json!([])));
+    }
+    assert_eq!(server.script.calls(), ["diff shop ecs", "diff shop embedded"]);
+    server.ask(Ask::new("GET /v1/apps/shop/diff")).await.refuses(400, "usage", "give engine=embedded or engine=ecs");
+    server.ask(Ask::new("GET /v1/apps/shop/diff?engine=docker")).await.refuses(400, "usage", "engine=docker is not");
+    server.ask(Ask::new("GET /v1/apps/shop/diff?engine=ecs&x=1")).await.refuses(400, "usage", "x");
+    server.ask(Ask::new("GET /v1/apps/not-found/diff?engine=ecs")).await.refuses(404, "not_found", "not-found");
+}
+
+#[tokio::test]
 async fn metrics_are_text_that_collectors_read() {
     let server = Server::start();
     let answer = server.ask(Ask::new("GET /metrics")).await;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use tapit_engine::{EXEC_QUEUE, ExecInput, ExecOutput, ExecSession};
 use tapit_model::{
-    AppName, AppView, Code, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView, LogLineView, Outcome,
-    ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request, StatusView,
-    Transfer, TransferFrame,
+    AppName, AppView, Code, DifferenceView, EngineKind, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView,
+    LogLineView, Outcome, ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView,
+    Request, StatusView, Transfer, TransferFrame,
 };
 use tapit_store::EventFilter;
 use tokio::sync::{mpsc, watch};
@@ -122,11 +122,17 @@ impl Core for Script {
             name: app.to_string(),
             status: "running".to_owned(),
             image: None,
-            url: String::new(),
+            url: None,
             processes: Vec::new(),
             created_at: String::new(),
             updated_at: String::new(),
         })
+    }
+
+    async fn diff(&self, app: &AppName, engine: EngineKind) -> Result<Vec<DifferenceView>, Refusal> {
+        by_name(app)?;
+        self.note(format!("diff {app} {engine}"));
+        Ok(Vec::new())
     }
 
     async fn processes(&self, app: &AppName) -> Result<Vec<ProcessView>, Refusal> {

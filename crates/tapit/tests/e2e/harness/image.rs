@@ -48,11 +48,14 @@ pub fn layer(web: &Path) -> Result<Vec<u8>> {
     let busybox = std::fs::read("/bin/busybox").map_err(|error| {
         std::io::Error::new(error.kind(), format!("/bin/busybox: {error}; the Debian package busybox-static has it"))
     })?;
-    let files: [(&str, &[u8]); 5] = [
+    let files: [(&str, &[u8]); 6] = [
         ("bin/busybox", &busybox),
         ("bin/web", &std::fs::read(web)?),
         ("bin/python", b"#!/bin/sh\necho \"python $*\"\nexec sleep 1000000\n"),
         ("bin/npm", b"#!/bin/sh\necho \"npm $*\"\nexec /bin/web\n"),
+        // Process 1 for engines that give none: it hands on the request to end, which the kernel keeps from a program
+        // that does not handle it.
+        ("bin/gentle", b"#!/bin/sh\n\"$@\" &\ntrap \"kill $!; exit 0\" TERM\nwait $!\n"),
         ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"),
     ];
     for (name, bytes) in files {

@@ -46,14 +46,28 @@ enum Mode {
     NewConnection,
 }
 
+/// What is asked for.
+#[derive(Clone)]
+struct Goal {
+    to: SocketAddr,
+    host: String,
+    path: String,
+}
+
 impl Load {
     /// Begins to send `GET /` for a host.
     pub fn start(to: SocketAddr, host: &str) -> Self {
+        Self::start_at(to, host, "/")
+    }
+
+    /// The same with another path, at which the app answers as at `/`.
+    pub fn start_at(to: SocketAddr, host: &str, path: &str) -> Self {
+        let goal = Goal { to, host: host.to_owned(), path: path.to_owned() };
         let (end, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let modes = [Mode::KeepAlive, Mode::NewConnection].into_iter().flat_map(|mode| [mode; EACH]);
         let threads = modes.map(|mode| {
-            let (end, answered, host) = (end.clone(), answered.clone(), host.to_owned());
-            std::thread::spawn(move || send(to, &host, mode, &end, &answered))
+            let (end, answered, goal) = (end.clone(), answered.clone(), goal.clone());
+            std::thread::spawn(move || send(&goal, mode, &end, &answered))
         });
         Self { threads: threads.collect(), end, answered }
     }
@@ -88,16 +102,17 @@ impl Drop for Load {
     }
 }
 
-fn send(to: SocketAddr, host: &str, mode: Mode, end: &AtomicBool, answered: &AtomicU64) -> Report {
+fn send(goal: &Goal, mode: Mode, end: &AtomicBool, answered: &AtomicU64) -> Report {
     let mut report = Report::default();
     let mut kept: Option<Connection> = None;
     while !end.load(Ordering::Relaxed) {
         let mut request = || {
             let mut connection = match kept.take() {
                 Some(connection) => connection,
-                None => Connection::open(to).map_err(|error| format!("connecting: {error}"))?,
+                None => Connection::open(goal.to).map_err(|error| format!("connecting: {error}"))?,
             };
-            let response = connection.get(host, "/").map_err(|error| format!("{:?}: {error}", error.kind()))?;
+            let response =
+                connection.get(&goal.host, &goal.path).map_err(|error| format!("{:?}: {error}", error.kind()))?;
             // A server that means to close says so; one that closes without a word is a failure of the next request.
             let closes = response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
             match mode {

@@ -11,6 +11,7 @@ pub mod images;
 pub mod leaks;
 pub mod load;
 pub mod nft;
+pub mod page;
 pub mod server;
 pub mod views;
 

@@ -1,0 +1,161 @@
+//! A look at an app's part of the account, with as few calls as will do.
+//!
+//! Services are asked for each time, ten at once. Tasks are only when something has changed, is under way, or was not
+//! looked at for long: a steady app costs one call for ten services.
+
+use std::collections::BTreeSet;
+
+use tapit_model::{AppName, Moment, Timestamp};
+
+use super::pace;
+use super::shared::Shared;
+use crate::api::{
+    ApiError, ApiFault, DesiredStatus, Request, Service, ServiceStatus, TargetHealth, Task, TaskStatus,
+};
+use crate::look::Look;
+use crate::plan::is_steady;
+
+const SERVICES_AT_ONCE: usize = 10;
+const TASKS_AT_ONCE: usize = 100;
+/// Of 100 tasks each: more than a cluster may have.
+const PAGES_AT_MOST: usize = 200;
+
+/// What there is to look at.
+pub struct Sought<'a> {
+    pub app: &'a AppName,
+    /// Names of services.
+    pub services: BTreeSet<String>,
+    /// ARNs of tasks that are not known to have stopped.
+    pub tasks: Vec<String>,
+    /// The target group, where the app has one.
+    pub target_group: Option<String>,
+    pub stir: Stir,
+}
+
+/// Whether something is known to be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stir {
+    Still,
+    UnderWay,
+}
+
+/// Remembers what was looked at, as far as the next look needs it.
+#[derive(Debug, Default)]
+pub struct Eyes {
+    /// When tasks were looked at last.
+    whole_at: Option<Moment>,
+    /// Stopped tasks that were described, as long as they are listed.
+    told: BTreeSet<String>,
+}
+
+impl Eyes {
+    /// The next look sees everything.
+    pub fn widen(&mut self) {
+        self.whole_at = None;
+    }
+
+    pub async fn look(&mut self, shared: &Shared, sought: &Sought<'_>, last: &Look) -> Result<Look, ApiError> {
+        let (at, moment) = (shared.clock.timestamp(), shared.clock.moment());
+        let services = services(shared, sought).await?;
+        let stirs = sought.stir == Stir::UnderWay
+            || self.whole_at.is_none()
+            || !services.iter().filter(|service| service.status != ServiceStatus::Inactive).all(is_steady)
+            || !is_same(&services, &last.services);
+        let overdue = self.whole_at.is_none_or(|then| moment.since(then) >= pace::millis(shared.pace.whole));
+        if !stirs && !overdue {
+            let (tasks, targets) = (last.tasks.clone(), last.targets.clone());
+            return Ok(Look { at, moment, services, tasks, targets });
+        }
+        let tasks = match services.as_slice() {
+            // Without a service nothing runs that is not known.
+            [] if sought.tasks.is_empty() => Vec::new(),
+            _ => self.tasks(shared, sought, if stirs { Stir::UnderWay } else { Stir::Still }).await?,
+        };
+        let targets = targets(shared, sought, &tasks).await?;
+        self.whole_at = Some(moment);
+        Ok(Look { at, moment, services, tasks, targets })
+    }
+
+    async fn tasks(&mut self, shared: &Shared, sought: &Sought<'_>, stir: Stir) -> Result<Vec<Task>, ApiError> {
+        let mut arns: BTreeSet<String> = list(shared, sought.app, DesiredStatus::Running).await?;
+        arns.extend(sought.tasks.iter().cloned());
+        if stir == Stir::UnderWay {
+            let stopped = list(shared, sought.app, DesiredStatus::Stopped).await?;
+            self.told.retain(|arn| stopped.contains(arn));
+            arns.extend(stopped.into_iter().filter(|arn| !self.told.contains(arn)));
+        }
+        let arns: Vec<String> = arns.into_iter().collect();
+        let mut tasks = Vec::with_capacity(arns.len());
+        for some in arns.chunks(TASKS_AT_ONCE) {
+            let request =
+                Request::DescribeTasks { cluster: shared.install.cluster(sought.app), tasks: some.to_vec() };
+            let operation = request.operation();
+            tasks.extend(shared.api.call(request).await?.tasks(operation)?);
+        }
+        let stopped = tasks.iter().filter(|task| task.status == TaskStatus::Stopped);
+        self.told.extend(stopped.map(|task| task.arn.clone()));
+        Ok(tasks)
+    }
+}
+
+async fn services(shared: &Shared, sought: &Sought<'_>) -> Result<Vec<Service>, ApiError> {
+    let names: Vec<String> = sought.services.iter().cloned().collect();
+    let mut services = Vec::with_capacity(names.len());
+    for some in names.chunks(SERVICES_AT_ONCE) {
+        let request =
+            Request::DescribeServices { cluster: shared.install.cluster(sought.app), services: some.to_vec() };
+        let operation = request.operation();
+        services.extend(shared.api.call(request).await?.services(operation)?);
+    }
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(services)
+}
+
+async fn list(shared: &Shared, app: &AppName, desired: DesiredStatus) -> Result<BTreeSet<String>, ApiError> {
+    let mut arns = BTreeSet::new();
+    let mut next = None;
+    for _ in 0..PAGES_AT_MOST {
+        let request = Request::ListTasks { cluster: shared.install.cluster(app), desired, next };
+        let operation = request.operation();
+        let (page, more) = shared.api.call(request).await?.names(operation)?;
+        arns.extend(page);
+        next = more;
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(arns)
+}
+
+async fn targets(shared: &Shared, sought: &Sought<'_>, tasks: &[Task]) -> Result<Vec<TargetHealth>, ApiError> {
+    let Some(arn) = &sought.target_group else { return Ok(Vec::new()) };
+    if tasks.iter().all(|task| task.status == TaskStatus::Stopped) {
+        return Ok(Vec::new());
+    }
+    let request = Request::DescribeTargetHealth { arn: arn.clone() };
+    let operation = request.operation();
+    match shared.api.call(request).await {
+        Ok(answer) => answer.targets(operation),
+        Err(error) if error.fault == ApiFault::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Nothing has happened since: whatever does leaves an event, or changes a count or a deployment.
+fn is_same(now: &[Service], before: &[Service]) -> bool {
+    let newest = |service: &Service| service.events.first().map(|event| event.id.clone());
+    let essence = |service: &Service| {
+        (
+            (service.name.clone(), service.status, newest(service)),
+            (service.desired, service.running, service.pending),
+            (service.task_definition.clone(), service.deployments.clone()),
+        )
+    };
+    now.len() == before.len() && now.iter().zip(before).all(|(now, before)| essence(now) == essence(before))
+}
+
+/// Whether something new is to be seen that people or plans would want to know.
+pub fn is_news(now: &Look, before: &Look) -> bool {
+    let neutral = |look: &Look| Look { at: Timestamp(0), moment: Moment(0), ..look.clone() };
+    neutral(now) != neutral(before)
+}

@@ -1,0 +1,9 @@
+//! The engine against an account in memory, in virtual time.
+
+mod breaks;
+mod logs;
+mod looks;
+mod shared;
+mod stage;
+mod starts;
+mod trouble;

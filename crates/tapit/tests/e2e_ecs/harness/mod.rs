@@ -1,0 +1,45 @@
+//! What the tests stand on: an account, a server on it, and what the tests of the embedded engine stand on as well.
+
+#[path = "../../e2e/harness/cli.rs"]
+pub mod cli;
+#[path = "../../e2e/harness/http.rs"]
+pub mod http;
+pub mod images;
+#[path = "../../e2e/harness/load.rs"]
+#[allow(dead_code, reason = "the tests of the embedded engine use more of it")]
+pub mod load;
+#[path = "../../e2e/harness/page.rs"]
+#[allow(dead_code, reason = "the tests of the embedded engine use more of it")]
+pub mod page;
+pub mod server;
+#[path = "../../e2e/harness/views.rs"]
+#[allow(dead_code, reason = "the tests of the embedded engine use more of it")]
+pub mod views;
+
+use std::time::{Duration, Instant};
+
+pub use server::Server;
+
+/// The smallest task that Fargate has.
+pub const SMALL: &str = "memory=0.5 cpu=0.25";
+
+/// How often a condition is looked at: each look is a command.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits for a condition; fails the test with what was seen last when it does not come to pass in time.
+pub fn until<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let time = Duration::from_secs(seconds);
+    let end = Instant::now() + time;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) if Instant::now() >= end => panic!("after {time:?} still not {what}; seen last: {seen}"),
+            Err(_) => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// `Ok` when it holds, else what was seen instead.
+pub fn holds(condition: bool, seen: impl std::fmt::Display) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(seen.to_string()) }
+}
