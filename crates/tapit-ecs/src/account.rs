@@ -48,7 +48,9 @@ pub enum AccountError {
     FewZones { vpc: String, zones: usize },
     #[error("there is no listener {arn}; --ecs-listener names it")]
     UnknownListener { arn: String },
-    #[error("the load balancer of the listener {listener} is in {there}, and the subnets are in {here}; both must be in one VPC")]
+    #[error(
+        "the load balancer of the listener {listener} is in {there}, and the subnets are in {here}; both must be in one VPC"
+    )]
     OtherVpc { listener: String, there: String, here: String },
     #[error("{}", words::refused(.0))]
     Call(#[from] ApiError),

@@ -28,11 +28,7 @@ async fn given(config: &AccountConfig, base: &AccountRecord, arn: &str) -> Resul
     let listener = listeners.into_iter().next().ok_or_else(unknown)?;
     let balancer = find(config, LoadBalancerBy::Arn(listener.load_balancer.clone())).await?.ok_or_else(unknown)?;
     if balancer.vpc != base.vpc {
-        return Err(AccountError::OtherVpc {
-            listener: arn.to_owned(),
-            there: balancer.vpc,
-            here: base.vpc.clone(),
-        });
+        return Err(AccountError::OtherVpc { listener: arn.to_owned(), there: balancer.vpc, here: base.vpc.clone() });
     }
     Ok(of(balancer, listener))
 }

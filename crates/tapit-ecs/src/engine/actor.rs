@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapit_model::{AppName, InstanceKind, InstanceState, Moment, Presence, ProcessKey, ProcessName, ProcessTarget, Revision};
+use tapit_model::{
+    AppName, InstanceKind, InstanceState, Moment, Presence, ProcessKey, ProcessName, ProcessTarget, Revision,
+};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -395,7 +397,11 @@ impl Actor {
         Ok(last)
     }
 
-    fn plan(&mut self, wanted: &BTreeMap<ProcessName, Wanted>, account: &AccountRecord) -> (AppPlan, Vec<carry::Order>) {
+    fn plan(
+        &mut self,
+        wanted: &BTreeMap<ProcessName, Wanted>,
+        account: &AccountRecord,
+    ) -> (AppPlan, Vec<carry::Order>) {
         let now = self.shared.clock.moment();
         let inputs = Inputs {
             install: &self.shared.install,
@@ -482,8 +488,12 @@ impl Actor {
     fn forget_gone(&mut self, scene: &Scene) {
         let now = self.shared.clock.moment();
         let late = super::pace::millis(self.shared.pace.whole);
-        let due: Vec<ProcessName> =
-            self.gone_since.iter().filter(|(_, since)| now.since(**since) >= late).map(|(name, _)| name.clone()).collect();
+        let due: Vec<ProcessName> = self
+            .gone_since
+            .iter()
+            .filter(|(_, since)| now.since(**since) >= late)
+            .map(|(name, _)| name.clone())
+            .collect();
         if !scene.is_wanted() || due.is_empty() {
             return;
         }
@@ -564,8 +574,9 @@ pub(super) fn subject<'a>(target: &'a ProcessTarget, process: &'a ProcessRecord)
 
 /// Processes that are to be removed and whose services were all told to go.
 fn ended(plan: &AppPlan, scene: &Scene) -> Vec<(ProcessName, Revision)> {
-    let goes_on =
-        |name: &ProcessName| plan.deeds.iter().any(|deed| matches!(deed, Deed::DeleteService { process, .. } if process == name));
+    let goes_on = |name: &ProcessName| {
+        plan.deeds.iter().any(|deed| matches!(deed, Deed::DeleteService { process, .. } if process == name))
+    };
     let absent = scene.targets.iter().filter(|(_, target)| matches!(target.presence, Presence::Absent(_)));
     absent.filter(|(name, _)| !goes_on(name)).map(|(name, target)| (name.clone(), target.revision)).collect()
 }

@@ -21,7 +21,8 @@ use crate::record::{AppRecord, Made};
 const PAGES_AT_MOST: usize = 100;
 
 pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
-    let records = read(shared).await.map_err(|error| EngineError::act("reading what an earlier server has left", error))?;
+    let records =
+        read(shared).await.map_err(|error| EngineError::act("reading what an earlier server has left", error))?;
     let look = Look { at: shared.clock.timestamp(), moment: shared.clock.moment(), ..Look::default() };
     let nothing = Default::default();
     for target in &targets {

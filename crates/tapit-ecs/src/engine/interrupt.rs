@@ -12,7 +12,8 @@ pub const REASON: &str = "interrupted by hand with tapit interrupt";
 /// The newest `count` live ones. ECS starts others in their place.
 pub async fn interrupt(shared: &Shared, key: &ProcessKey, count: u32) -> Result<Vec<InstanceId>, EngineError> {
     let seen = shared.seen(key)?;
-    let mut live: Vec<_> = seen.instances.iter().filter(|i| i.kind == InstanceKind::Spot && i.state.is_live()).collect();
+    let mut live: Vec<_> =
+        seen.instances.iter().filter(|i| i.kind == InstanceKind::Spot && i.state.is_live()).collect();
     live.sort_by_key(|instance| std::cmp::Reverse(instance.created_at));
     let mut stopped = Vec::new();
     for instance in live.into_iter().take(count as usize) {

@@ -9,9 +9,7 @@ use tapit_model::{AppName, Moment, Timestamp};
 
 use super::pace;
 use super::shared::Shared;
-use crate::api::{
-    ApiError, ApiFault, DesiredStatus, Request, Service, ServiceStatus, TargetHealth, Task, TaskStatus,
-};
+use crate::api::{ApiError, ApiFault, DesiredStatus, Request, Service, ServiceStatus, TargetHealth, Task, TaskStatus};
 use crate::look::Look;
 use crate::plan::is_steady;
 
@@ -87,8 +85,7 @@ impl Eyes {
         let arns: Vec<String> = arns.into_iter().collect();
         let mut tasks = Vec::with_capacity(arns.len());
         for some in arns.chunks(TASKS_AT_ONCE) {
-            let request =
-                Request::DescribeTasks { cluster: shared.install.cluster(sought.app), tasks: some.to_vec() };
+            let request = Request::DescribeTasks { cluster: shared.install.cluster(sought.app), tasks: some.to_vec() };
             let operation = request.operation();
             tasks.extend(shared.api.call(request).await?.tasks(operation)?);
         }

@@ -29,8 +29,8 @@ use tapit_engine::{
     Applied, Capacity, Engine, EngineError, ExecRequest, ExecSession, Images, LogPart, LogReading, Prepared,
 };
 use tapit_model::{
-    AppName, EngineKind, ImageRef, InstanceId, InstanceKey, PinnedImage, ProcessKey, ProcessObserved, ProcessTarget, Usage,
-    UsageOf,
+    AppName, EngineKind, ImageRef, InstanceId, InstanceKey, PinnedImage, ProcessKey, ProcessObserved, ProcessTarget,
+    Usage, UsageOf,
 };
 use tokio::time::timeout;
 
@@ -161,7 +161,8 @@ impl Engine for Ecs {
         self.readings.read(&self.shared, (&process, instance), part).await
     }
 
-    async fn exec(&self, _instance: &InstanceKey, _request: ExecRequest) -> Result<ExecSession, EngineError> {
+    async fn exec(&self, instance: &InstanceKey, _request: ExecRequest) -> Result<ExecSession, EngineError> {
+        self.shared.process_of(instance)?;
         Err(EngineError::Unsupported {
             what: "running a command in an instance",
             why: "on ECS it takes AWS's session manager: use aws ecs execute-command, or run the command as a process",

@@ -67,7 +67,8 @@ impl Rests {
     pub fn troubles(&self) -> Vec<Trouble> {
         let told = |rest: &Rest| rest.failures > 1 || words::is_news_at_once(rest.error.fault);
         let news = self.failed.iter().filter(|(_, rest)| told(rest));
-        news.map(|((_, process), rest)| Trouble { process: process.clone(), text: words::refused(&rest.error) }).collect()
+        news.map(|((_, process), rest)| Trouble { process: process.clone(), text: words::refused(&rest.error) })
+            .collect()
     }
 }
 

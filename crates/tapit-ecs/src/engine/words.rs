@@ -11,7 +11,9 @@ pub fn refused(error: &ApiError) -> String {
     let advice = match error.fault {
         ApiFault::Throttled => "AWS asks for fewer calls; it is tried again by itself".to_owned(),
         ApiFault::Unavailable => format!("AWS does not answer {permission}; it is tried again by itself"),
-        ApiFault::InUse => format!("something else still needs what {permission} is to change; it is tried again by itself"),
+        ApiFault::InUse => {
+            format!("something else still needs what {permission} is to change; it is tried again by itself")
+        }
         ApiFault::Denied => format!(
             "the server's AWS credentials lack a permission: allow {permission}, or the one that AWS names; tapit doctor \
              checks all of them"

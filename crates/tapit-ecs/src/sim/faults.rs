@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::calls::Call;
+use super::rate::Rate;
 use crate::api::{ApiError, ApiFault, Operation};
 
 /// What becomes of a call that a fault meets.
@@ -85,6 +86,7 @@ pub struct Faults {
 #[derive(Default)]
 struct Held {
     expired: bool,
+    rates: Vec<Rate>,
     faults: Vec<Fault>,
     hook: Option<Hook>,
 }
@@ -96,6 +98,11 @@ impl Faults {
 
     pub fn add(&self, fault: Fault) {
         self.held().faults.push(fault);
+    }
+
+    /// From now on calls that come faster are throttled.
+    pub fn limit(&self, rate: Rate) {
+        self.held().rates.push(rate);
     }
 
     /// From now on, until they are renewed.
@@ -123,10 +130,12 @@ impl Faults {
             return Some(Verdict::Refuse(ApiFault::Credentials));
         }
         let operation = call.request.operation();
+        let slow_enough = held.rates.iter_mut().all(|rate| rate.allows(operation, call.at.0));
         let hooked = held.hook.as_mut().and_then(|hook| hook(call));
         // All of them count the call, whichever decides.
         let met: Vec<_> = held.faults.iter_mut().map(|fault| fault.meets(operation).then_some(fault.verdict)).collect();
-        hooked.or_else(|| met.into_iter().flatten().next())
+        let throttled = (!slow_enough).then_some(Verdict::Refuse(ApiFault::Throttled));
+        hooked.or(throttled).or_else(|| met.into_iter().flatten().next())
     }
 }
 

@@ -201,7 +201,7 @@ impl World {
         self.look_soon(&service);
     }
 
-    /// The load balancer's checks have decided, for now.
+    /// The load balancer's checks have decided once more.
     fn checked(&mut self, id: &TaskId) {
         let Some(task) = self.tasks.get(id) else { return };
         let Container::Runs { since } = task.container else { return };

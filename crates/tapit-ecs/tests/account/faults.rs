@@ -3,9 +3,10 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tapit_ecs::api::*;
-use tapit_ecs::sim::{Account, Fault, Link, Outcome, Setup, Verdict};
+use tapit_ecs::sim::{Account, Fault, Link, Outcome, Rate, Setup, Verdict};
 
 use super::stage::{Stage, ask};
 
@@ -38,6 +39,20 @@ fn some_calls_are_throttled() {
     check(Fault::every(3), "..T..T");
     check(Fault::nth(2), ".T....");
     check(Fault::every(1).of(Operation::CreateCluster), "......");
+}
+
+#[test]
+fn calls_that_come_too_fast_are_throttled_until_time_has_passed() {
+    let account = account();
+    account.faults().limit(Rate::of([Operation::CallerIdentity, Operation::ListClusters], 3, 2));
+    assert_eq!(letters(&account, &Request::CallerIdentity, 4), "...T");
+    let list = Request::ListClusters { next: None };
+    assert_eq!(letters(&account, &list, 1), "T", "they share what there is");
+    assert_eq!(letters(&account, &create("shop"), 3), "...", "others have no limit");
+    account.advance(Duration::from_millis(500));
+    assert_eq!(letters(&account, &list, 2), ".T");
+    account.advance(Duration::from_secs(60));
+    assert_eq!(letters(&account, &list, 4), "...T", "no more is saved up than fits");
 }
 
 #[test]

@@ -88,6 +88,21 @@ fn a_breaker_goes_back_to_what_was_completed_after_three_failures() {
 }
 
 #[test]
+fn what_a_breaker_gave_up_may_be_tried_again() {
+    let (stage, first) = stage(1, Behaviour::crashes(3));
+    let bad = stage.register("bad:1");
+    for _ in 0..2 {
+        stage.update("web", &bad);
+        assert_eq!(stage.service("web").task_definition, bad);
+        stage.until("it is back", || stage.service("web").task_definition == first);
+        stage.until_completed("web");
+    }
+    let failed = stage.stopped().iter().filter(|task| task.task_definition == bad).count();
+    assert!(failed >= 6, "{failed}");
+    assert_eq!(stage.healthy_targets(), 1);
+}
+
+#[test]
 fn a_breaker_allows_half_of_many_to_fail() {
     let (stage, first) = stage(10, Behaviour::crashes(3));
     stage.update("web", &stage.register("bad:1"));

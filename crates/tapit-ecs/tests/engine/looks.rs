@@ -98,7 +98,8 @@ async fn an_interruption_by_hand_takes_the_newest_spot_task_and_is_told() {
     let first = settled(&engine, "api", &formation(1, 1, 1)).await;
     apply(&engine, stage.present("api", formation(1, 1, 2))).await;
     let both = settled(&engine, "api", &formation(1, 1, 2)).await;
-    let newest = both.instances.iter().find(|one| first.instances.iter().all(|old| old.id != one.id)).expect("a new one");
+    let newest =
+        both.instances.iter().find(|one| first.instances.iter().all(|old| old.id != one.id)).expect("a new one");
     assert_eq!(newest.kind, InstanceKind::Spot);
     assert_eq!(engine.interrupt(&key("api"), 1).await.expect("stops"), std::slice::from_ref(&newest.id));
     let ended = until("its end is told", async || {

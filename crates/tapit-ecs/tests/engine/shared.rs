@@ -24,13 +24,10 @@ async fn a_given_listener_and_role_are_used_and_left_alone() {
     let attach = Request::AttachExecutionPolicy { role: "theirs".to_owned() };
     stage.account.call(attach).await.expect("attached");
     let theirs = stage.account.left_over();
-    let settings = EcsSettings {
-        subnets,
-        listener: Some(listener),
-        execution_role: Some(role),
-        ..EcsSettings::default()
-    };
-    let stage = Stage { settings, ..stage };
+    let settings =
+        EcsSettings { subnets, listener: Some(listener), execution_role: Some(role), ..EcsSettings::default() };
+    let mut stage = stage;
+    stage.settings = settings;
     let engine = stage.started().await;
     let web = formation(1, 1, 0);
     apply(&engine, stage.present("default", web.clone())).await;

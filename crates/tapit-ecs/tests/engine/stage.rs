@@ -111,6 +111,7 @@ pub fn formation(generation: u64, demand: u32, spot: u32) -> Formation {
         spot,
         lifecycle: Lifecycle::default(),
         confinement: Confinement::default(),
+        stand_ins: 0,
         public: false,
         variables: Vec::new(),
         version: format!("v{generation}"),

@@ -3,7 +3,7 @@
 use tapit_ecs::sim::Inventory;
 use tapit_engine::Engine;
 
-use crate::stage::{Stage, apply, app, formation, gone, seen, settled, until};
+use crate::stage::{Stage, app, apply, formation, gone, seen, settled, until};
 
 #[tokio::test(start_paused = true)]
 async fn an_app_is_made_from_nothing_and_leaves_nothing() {
@@ -40,7 +40,8 @@ async fn an_app_is_made_from_nothing_and_leaves_nothing() {
     gone(&engine, "api").await;
     until("only what apps share is left", async || {
         let left = stage.account.inventory();
-        let shared = Inventory { security_groups: 1, load_balancers: 1, listeners: 1, roles: 1, ..Inventory::default() };
+        let shared =
+            Inventory { security_groups: 1, load_balancers: 1, listeners: 1, roles: 1, ..Inventory::default() };
         (left == shared).then_some(())
     })
     .await;

@@ -34,10 +34,7 @@ struct SharedAccount(std::sync::Arc<tapit_ecs::sim::Account>);
 
 #[async_trait::async_trait]
 impl tapit_ecs::api::EcsApi for SharedAccount {
-    async fn call(
-        &self,
-        request: tapit_ecs::api::Request,
-    ) -> Result<tapit_ecs::api::Answer, tapit_ecs::api::ApiError> {
+    async fn call(&self, request: tapit_ecs::api::Request) -> Result<tapit_ecs::api::Answer, tapit_ecs::api::ApiError> {
         self.0.call(request).await
     }
 }

@@ -4,7 +4,7 @@ use tapit_model::{Formation, InstanceState, ReasonCode};
 
 use super::failures::code;
 use super::stage::{Stage, key};
-use super::{Behaviour, Subject};
+use super::{Behaviour, Nature, Subject};
 
 pub async fn a_new_server_takes_over_what_runs(subject: &dyn Subject) {
     let stage = Stage::open(subject).await;
@@ -77,5 +77,8 @@ pub async fn a_teardown_leaves_nothing(subject: &dyn Subject) {
     stage.until(&api, "is starting", |seen| !seen.left().is_empty()).await;
     subject.engine().teardown().await.expect("tears down");
     assert_eq!(subject.left_over(), Vec::<String>::new());
+    if stage.nature() == Nature::Managed {
+        stage.look().await;
+    }
     assert_eq!(subject.routes().routed(&web), 0);
 }
