@@ -13,6 +13,7 @@ pub mod api;
 pub mod aws;
 mod books;
 mod definition;
+pub mod doctor;
 pub mod engine;
 pub mod images;
 mod logs;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, CommandLine, Confinement, CountChange, Exit, Fallback, Health, ImageRef, InstanceKind, Lifecycle, PinnedImage, PortSetting, ProcessKey,
-    ProcessSpec, Size, Timestamp,
+    AppName, CommandLine, Confinement, CountChange, Exit, Fallback, Health, ImageRef, InstanceKind, Lifecycle,
+    PinnedImage, PortSetting, ProcessKey, ProcessSpec, Size, Timestamp,
 };
 
 /// Orders the targets of a process; grows with every change.

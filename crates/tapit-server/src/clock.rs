@@ -15,5 +15,6 @@ pub fn now() -> Timestamp {
 pub fn moment() -> Moment {
     // A clock that cannot be read keeps all timers waiting instead of firing.
     let read = clock_gettime(ClockId::CLOCK_BOOTTIME).ok();
-    read.and_then(|time| u64::try_from(time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000).ok()).map_or(Moment(0), Moment)
+    read.and_then(|time| u64::try_from(time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000).ok())
+        .map_or(Moment(0), Moment)
 }

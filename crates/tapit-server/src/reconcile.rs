@@ -38,7 +38,8 @@ pub enum ReconcileError {
 /// The targets of the whole world, for an engine that starts. Nothing was observed yet, so no outcome may be drawn.
 pub fn initial_targets(world: &World) -> Vec<ProcessTarget> {
     let images = BTreeMap::new();
-    let inputs = |app| AppInputs { now: clock::now(), moment: clock::moment(), world, app, observed: &[], images: &images };
+    let inputs =
+        |app| AppInputs { now: clock::now(), moment: clock::moment(), world, app, observed: &[], images: &images };
     world.apps.keys().flat_map(|app| app::plan_app(&inputs(app)).targets).collect()
 }
 

@@ -54,6 +54,24 @@ const RULES: &[Rule] = &[
         advice: "the client asks the server; it never opens the store",
     },
     Rule {
+        name: "sdk-has-one-room",
+        words: &[
+            "aws_config",
+            "aws_credential_types",
+            "aws_sdk_ecs",
+            "aws_sdk_elasticloadbalancingv2",
+            "aws_sdk_sts",
+            "aws_sigv4",
+            "aws_smithy_http_client",
+            "aws_smithy_runtime_api",
+            "aws_smithy_types",
+            "aws_smithy_xml",
+            "aws_types",
+        ],
+        applies: |file| file.is_source() && !file.path.starts_with(SDK),
+        advice: "only crates/tapit-ecs/src/aws/ names the SDK of AWS; everything else speaks in tapit_ecs::api",
+    },
+    Rule {
         name: "unsafe",
         words: &["unsafe"],
         applies: |file| file.is_rust() && ![LINUX, CALLS, PROBE].iter().any(|place| file.path.starts_with(place)),
@@ -69,6 +87,8 @@ const RULES: &[Rule] = &[
     },
 ];
 
+/// The adapter to the SDK of AWS.
+const SDK: &str = "crates/tapit-ecs/src/aws/";
 const LINUX: &str = "crates/tapit-container/src/linux/";
 /// The system calls of the program that has no library to make them.
 const CALLS: &str = "crates/tapit-monitor/src/sys/";
@@ -148,6 +168,14 @@ mod tests {
         assert_eq!(check("crates/tapit/src/a.rs", "use tapit_store::Store;"), [(1, "client-has-no-store")]);
         assert_eq!(check("crates/tapit-server/src/a.rs", "setns(fd, flags)"), [(1, "process-wide")]);
         assert_eq!(check("crates/tapit-container/src/linux/a.rs", "setns(fd, flags)"), []);
+    }
+
+    #[test]
+    fn the_sdk_of_aws_has_one_room() {
+        let names = "use aws_sdk_ecs::Client;";
+        assert_eq!(check("crates/tapit-ecs/src/plan/a.rs", names), [(1, "sdk-has-one-room")]);
+        assert_eq!(check("crates/tapit-ecs/src/aws/ecs/a.rs", names), []);
+        assert_eq!(check("crates/tapit-ecs/tests/adapter/a.rs", names), []);
     }
 
     #[test]

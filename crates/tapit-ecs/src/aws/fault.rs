@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::api::{ApiError, ApiFault, Operation};
@@ -17,13 +17,11 @@ where
     move |error| {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-        match &error {
-            SdkError::ServiceError(_) => answered(operation, Said { code, message, status }),
-            unsent => {
-                let fault = if is_credentials(unsent) { ApiFault::Credentials } else { ApiFault::Unavailable };
-                ApiError { operation, fault, text: DisplayErrorContext(unsent).to_string() }
-            }
+        if let SdkError::ServiceError(_) = &error {
+            return answered(operation, Said { code, message, status });
         }
+        let fault = if is_credentials(&error) { ApiFault::Credentials } else { ApiFault::Unavailable };
+        ApiError { operation, fault, text: chain(&error) }
     }
 }
 
@@ -47,14 +45,22 @@ pub fn answered(operation: Operation, said: Said<'_>) -> ApiError {
 
 /// Whether a call was not made because nobody could say who we are.
 pub fn is_credentials(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.is::<CredentialsError>())
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let text = causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
 }
 
 /// What is said under a code that says nothing, by words in the message.
@@ -187,6 +193,15 @@ mod tests {
         assert_eq!(of("ClientException", "TaskDefinition not found."), ApiFault::NotFound);
         assert_eq!(of(invalid, "Unable to assume the service linked role."), ApiFault::Unavailable);
         assert_eq!(of(invalid, "Container name should be valid."), ApiFault::Invalid);
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_in_one_line() {
+        let refused = std::io::Error::other("no credentials. Attempted:\n  Environment: not set");
+        let error = CredentialsError::not_loaded(refused);
+        assert!(is_credentials(&error));
+        let text = chain(&error);
+        assert!(text.ends_with(": no credentials. Attempted: Environment: not set"), "{text}");
     }
 
     #[test]

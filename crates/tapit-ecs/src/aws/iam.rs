@@ -7,6 +7,7 @@ use serde_json::json;
 use super::wire::{Form, Record, Service, Wanted, Wire};
 use super::{gone, lacking, partition};
 use crate::api::{Answer, ApiError, Operation, Tags};
+use crate::doctor::{Decision, Simulated, Verdict};
 
 /// Of the API; the only one that there has ever been.
 const VERSION: &str = "2010-05-08";
@@ -16,24 +17,6 @@ const EXECUTION_POLICY: &str = "iam::aws:policy/service-role/AmazonECSTaskExecut
 #[derive(Debug)]
 pub struct Iam {
     wire: Arc<Wire>,
-}
-
-/// A question to the account's policies: may this principal do these things with those resources?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Simulated {
-    /// ARN of a user or role.
-    pub principal: String,
-    /// At most 100, as policies name them.
-    pub permissions: Vec<String>,
-    /// ARNs; they may hold wildcards.
-    pub resources: Vec<String>,
-}
-
-/// What the policies say about one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    pub permission: String,
-    pub allowed: bool,
 }
 
 impl Iam {
@@ -72,10 +55,9 @@ impl Iam {
         self.send(Operation::AttachRolePolicy, form, Wanted::NOTHING).await.map(|_| Answer::Done)
     }
 
-    /// What is not attached, or not there, is taken for detached.
     pub async fn detach_execution_policy(&self, role: String) -> Result<Answer, ApiError> {
         let form = action("DetachRolePolicy").with("RoleName", role).with("PolicyArn", self.execution_policy());
-        gone(self.send(Operation::DetachRolePolicy, form, Wanted::NOTHING).await.map(drop))
+        self.send(Operation::DetachRolePolicy, form, Wanted::NOTHING).await.map(|_| Answer::Done)
     }
 
     pub async fn delete_role(&self, name: String) -> Result<Answer, ApiError> {
@@ -91,6 +73,12 @@ impl Iam {
             .list("ActionNames.member", &asked.permissions)
             .list("ResourceArns.member", &asked.resources)
             .with("MaxItems", "1000");
+        let form = asked.context.iter().zip(1..).fold(form, |form, ((name, value), number)| {
+            let entry = format!("ContextEntries.member.{number}");
+            form.with(format!("{entry}.ContextKeyName"), *name)
+                .with(format!("{entry}.ContextKeyType"), "string")
+                .with(format!("{entry}.ContextKeyValues.member.1"), value)
+        });
         let wanted = Wanted {
             path: &["SimulatePrincipalPolicyResult", "EvaluationResults", "member"],
             fields: &["EvalActionName", "EvalDecision"],
@@ -98,7 +86,8 @@ impl Iam {
         let found = self.send(operation, form, wanted).await?;
         let decision = |record: &Record| {
             let permission = record.text("EvalActionName")?.to_owned();
-            Some(Decision { permission, allowed: record.text("EvalDecision")? == "allowed" })
+            let verdict = if record.text("EvalDecision")? == "allowed" { Verdict::Allowed } else { Verdict::Denied };
+            Some(Decision { permission, verdict })
         };
         let decided = found.iter().map(|record| decision(record).ok_or_else(|| lacking(operation, "a decision")));
         decided.collect()

@@ -23,9 +23,9 @@ use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 
 pub use config::{ConnectError, connector};
-pub use iam::{Decision, Simulated};
 
 use crate::api::{Answer, ApiError, EcsApi, Operation, Request};
+use crate::doctor::{Decision, Policies, Simulated};
 use crate::settings::EcsSettings;
 use fault::told;
 use wire::Wire;
@@ -74,11 +74,6 @@ impl Aws {
             logs: logs::Logs::new(Arc::clone(&wire)),
             ecr: ecr::Ecr::new(wire),
         })
-    }
-
-    /// What the account's policies say about a principal doing something; nothing is done.
-    pub async fn simulate(&self, asked: &Simulated) -> Result<Vec<Decision>, ApiError> {
-        self.iam.simulate(asked).await
     }
 
     async fn caller_identity(&self) -> Result<Answer, ApiError> {
@@ -155,6 +150,13 @@ impl EcsApi for Aws {
             Request::DeleteRepository { name } => self.ecr.delete_repository(name).await,
             Request::RegistryLogin => self.ecr.login().await,
         }
+    }
+}
+
+#[async_trait]
+impl Policies for Aws {
+    async fn simulate(&self, asked: &Simulated) -> Result<Vec<Decision>, ApiError> {
+        self.iam.simulate(asked).await
     }
 }
 

@@ -9,34 +9,29 @@
 //! It owns the app's record and what was last seen, so nothing of them needs a lock. Everything that fails is told, rests
 //! for a while and is done again: the task ends only with its app or with the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapit_model::{
-    AppName, InstanceKind, InstanceState, Moment, Presence, ProcessKey, ProcessName, ProcessTarget, Revision,
-};
+use tapit_model::{AppName, InstanceKind, InstanceState, Moment, Presence, ProcessName, ProcessTarget, Revision};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::locations::Locations;
-use super::looking::{self, Eyes, Sought, Stir};
+use super::looking::{Eyes, Stir};
+use super::pace;
 use super::rests::{Rests, Trouble};
 use super::shared::{Call, Shared};
-use super::{carry, recover, tell};
+use super::tell;
 use crate::account::off_thread;
-use crate::api::ApiFault;
 use crate::books::{BooksError, Lasts};
 use crate::look::Look;
-use crate::names;
-use crate::plan::{self, AppPlan, Deed, Inputs, Wanted};
-use crate::record::{AccountRecord, AppRecord, Made, ProcessRecord};
-use crate::sight::Subject;
+use crate::plan::{AppPlan, Deed};
+use crate::record::{AccountRecord, AppRecord, Made};
 
-/// Plans in a row without a look between them. Each has brought something about, so this many means that two parts of a
-/// plan undo each other.
-const PLANS_AT_MOST: u32 = 64;
-const KINDS: [InstanceKind; 2] = [InstanceKind::Demand, InstanceKind::Spot];
+/// Whatever is due: nothing here is worth a busy loop.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+pub(super) const KINDS: [InstanceKind; 2] = [InstanceKind::Demand, InstanceKind::Spot];
 
 pub(super) struct Actor {
     pub shared: Arc<Shared>,
@@ -45,17 +40,17 @@ pub(super) struct Actor {
     /// As it is on the disk; `None`: nobody has looked yet.
     saved: Option<AppRecord>,
     pub look: Look,
-    eyes: Eyes,
+    pub eyes: Eyes,
     /// Deeds that failed.
-    rests: Rests,
+    pub rests: Rests,
     /// Looks that failed.
-    blind: Rests,
+    pub blind: Rests,
     pub locations: Locations,
     /// The newest targets that services were brought in line with.
     pub acted: BTreeMap<ProcessName, Revision>,
     /// Since when nothing is left of processes that are to be removed.
     gone_since: BTreeMap<ProcessName, Moment>,
-    recovered: Made,
+    pub recovered: Made,
     /// Whether anything is under way, or waits for something.
     pub stir: Stir,
     /// Whether any instance is neither healthy nor stopped.
@@ -63,7 +58,7 @@ pub(super) struct Actor {
     /// Of the targets of the last round.
     version: u64,
     /// Looks in a row that have shown nothing new.
-    in_vain: u32,
+    pub in_vain: u32,
     wake: Arc<Notify>,
 }
 
@@ -71,11 +66,11 @@ pub(super) struct Actor {
 pub(super) struct Scene {
     pub version: u64,
     pub targets: BTreeMap<ProcessName, ProcessTarget>,
-    found: std::collections::BTreeSet<String>,
+    pub found: BTreeSet<String>,
 }
 
 impl Scene {
-    fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.targets.values().any(|target| matches!(target.presence, Presence::Present(_)))
     }
 
@@ -232,7 +227,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn save(&mut self, lasts: Lasts) -> Result<(), BooksError> {
+    pub(super) async fn save(&mut self, lasts: Lasts) -> Result<(), BooksError> {
         if self.saved.as_ref() == Some(&self.record) {
             return Ok(());
         }
@@ -267,227 +262,10 @@ impl Actor {
         }
     }
 
-    /// Finds what no file tells of, where something is to be removed, and looks. `false`: AWS does not let us.
-    async fn see(&mut self, scene: &Scene) -> bool {
-        let now = self.shared.clock.moment();
-        if self.blind.until().is_some_and(|until| now < until) {
-            return false;
-        }
-        let seen = match self.recover(scene).await {
-            Ok(()) => self.look(scene).await,
-            Err(error) => Err(error),
-        };
-        match seen {
-            Ok(look) => {
-                self.blind.clear();
-                let is_news = looking::is_news(&look, &self.look);
-                self.in_vain = if is_news { 0 } else { self.in_vain.saturating_add(1) };
-                self.look = look;
-                plan::note_given_up(&mut self.record, &self.look);
-                if !self.has_unknown() {
-                    self.remember(scene);
-                }
-                true
-            }
-            Err(error) => {
-                self.blind.failed((error.operation, None), error, now);
-                false
-            }
-        }
-    }
-
-    async fn recover(&mut self, scene: &Scene) -> Result<(), crate::api::ApiError> {
-        if scene.is_wanted() {
-            self.recovered = Made::No;
-        } else if self.recovered == Made::No {
-            recover::app(&self.shared, &self.app, &mut self.record).await?;
-            self.recovered = Made::Yes;
-        }
-        for target in scene.targets.values().filter(|target| matches!(target.presence, Presence::Absent(_))) {
-            if !self.record.processes.contains_key(&target.key.process) {
-                recover::process(&self.shared, &target.key, &mut self.record).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn look(&mut self, scene: &Scene) -> Result<Look, crate::api::ApiError> {
-        let (at, moment) = (self.shared.clock.timestamp(), self.shared.clock.moment());
-        let nothing = Look { at, moment, ..Look::default() };
-        if self.record.cluster == Made::No {
-            return Ok(nothing);
-        }
-        let sought = Sought {
-            app: &self.app,
-            services: self.services(scene),
-            tasks: self.record.processes.values().flat_map(|process| process.memory.to_describe()).collect(),
-            target_group: self.record.target.group.clone(),
-            stir: self.stir,
-        };
-        match self.eyes.look(&self.shared, &sought, &self.look).await {
-            Err(error) if error.fault == ApiFault::NotFound => {
-                // Somebody has removed the cluster, or it is so new that it does not show yet: it is made again.
-                self.record.cluster = Made::No;
-                Ok(nothing)
-            }
-            seen => seen,
-        }
-    }
-
-    /// Names of the services that may be there.
-    fn services(&self, scene: &Scene) -> std::collections::BTreeSet<String> {
-        let mut services = scene.found.clone();
-        for (name, target) in &scene.targets {
-            if let Presence::Present(formation) = &target.presence {
-                let counts = [(InstanceKind::Demand, formation.demand), (InstanceKind::Spot, formation.spot)];
-                let wanted = counts.into_iter().filter(|(_, count)| *count > 0);
-                services.extend(wanted.map(|(kind, _)| names::service(name, kind)));
-            }
-        }
-        for (name, process) in &self.record.processes {
-            let key = ProcessKey::new(&self.app, name);
-            let known = KINDS.into_iter().filter(|kind| {
-                process.told.contains_key(kind)
-                    || process.definitions.values().any(|definition| definition.kind == *kind)
-                    || process.registering.contains_key(&self.shared.install.family(&key, *kind))
-            });
-            services.extend(known.map(|kind| names::service(name, kind)));
-        }
-        services
-    }
-
-    /// Something runs of which nobody knows yet what it was made from.
-    fn has_unknown(&self) -> bool {
-        self.look.services.iter().any(|service| {
-            let process = names::process_of_service(&service.name);
-            let record = process.and_then(|(name, _)| self.record.processes.get(&name));
-            record.is_none_or(|record| !record.definitions.contains_key(&service.task_definition))
-        })
-    }
-
-    fn remember(&mut self, scene: &Scene) {
-        for (name, target) in &scene.targets {
-            let nothing = ProcessRecord::default();
-            let process = self.record.processes.get(name).unwrap_or(&nothing);
-            let subject = subject(target, process);
-            let memory = process.memory.after(&subject, &self.look);
-            if memory != process.memory {
-                self.record.processes.entry(name.clone()).or_default().memory = memory;
-            }
-        }
-    }
-
-    /// Plans and acts until there is nothing to do or nothing comes of it.
-    async fn act(&mut self, scene: &Scene, account: &AccountRecord) -> Result<AppPlan, BooksError> {
-        let mut last = AppPlan::default();
-        for _ in 0..PLANS_AT_MOST {
-            let wanted = self.wanted(scene);
-            let (plan, orders) = self.plan(&wanted, account);
-            self.acted.extend(plan.acted.clone());
-            self.acted.extend(ended(&plan, scene));
-            last = plan;
-            if orders.is_empty() {
-                break;
-            }
-            let is_new_cluster = orders.iter().any(|order| matches!(order.deed, Deed::CreateCluster));
-            if !self.carry(orders).await? || is_new_cluster {
-                break;
-            }
-        }
-        Ok(last)
-    }
-
-    fn plan(
-        &mut self,
-        wanted: &BTreeMap<ProcessName, Wanted>,
-        account: &AccountRecord,
-    ) -> (AppPlan, Vec<carry::Order>) {
-        let now = self.shared.clock.moment();
-        let inputs = Inputs {
-            install: &self.shared.install,
-            settings: &self.shared.settings,
-            region: &self.shared.region,
-            account,
-            app: &self.app,
-            wanted,
-            record: &self.record,
-            look: &self.look,
-            now,
-        };
-        let plan = plan::plan_app(&inputs);
-        let order = |deed: &Deed| carry::Order { request: deed.request(&inputs), deed: deed.clone() };
-        let mut orders: Vec<_> = plan.deeds.iter().map(order).collect();
-        let errands: Vec<_> = orders.iter().map(carry::Order::errand).collect();
-        self.rests.keep(|errand| errands.contains(errand));
-        orders.retain(|order| self.rests.may_go(&order.errand(), now));
-        // What runs already must be known before anything is made beside it.
-        let learns = |order: &carry::Order| matches!(order.deed, Deed::LearnDefinition { .. });
-        if orders.iter().any(learns) {
-            orders.retain(learns);
-        }
-        (plan, orders)
-    }
-
-    /// Whether anything came of it.
-    async fn carry(&mut self, orders: Vec<carry::Order>) -> Result<bool, BooksError> {
-        let (record, look) = (self.record.clone(), self.look.clone());
-        if orders.iter().any(|order| order.deed.is_intent()) {
-            orders.iter().for_each(|order| order.deed.intend(&mut self.record));
-            self.save(Lasts::Machine).await?;
-        }
-        let mut some = false;
-        for carried in carry::carry(&self.shared, orders).await {
-            let (errand, at) = ((carried.answered.operation, carried.deed.process().cloned()), carried.answered.at);
-            let removed_repository = matches!(carried.deed, Deed::DeleteRepository);
-            match carry::settle(&mut self.record, &mut self.look, carried) {
-                Ok(()) => {
-                    self.rests.succeeded(&errand);
-                    some = true;
-                    if removed_repository {
-                        self.shared.images.forget_app(&self.app);
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(app = %self.app, %error, "a call to AWS failed");
-                    self.rests.failed(errand, error, at);
-                }
-            }
-        }
-        self.save(Lasts::Server).await?;
-        Ok(some && (record != self.record || look != self.look))
-    }
-
-    fn wanted(&mut self, scene: &Scene) -> BTreeMap<ProcessName, Wanted> {
-        let mut wanted = BTreeMap::new();
-        let mut images = Vec::new();
-        for (name, target) in &scene.targets {
-            let location = match &target.presence {
-                Presence::Present(formation) if self.lacks_definition(name, formation) => {
-                    images.push(&formation.image);
-                    self.locations.get(&self.shared, &self.app, &formation.image)
-                }
-                Presence::Present(_) | Presence::Absent(_) => None,
-            };
-            let (revision, presence) = (target.revision, target.presence.clone());
-            wanted.insert(name.clone(), Wanted { revision, presence, location });
-        }
-        self.locations.keep(&images);
-        wanted
-    }
-
-    fn lacks_definition(&self, name: &ProcessName, formation: &tapit_model::Formation) -> bool {
-        let counts = [(InstanceKind::Demand, formation.demand), (InstanceKind::Spot, formation.spot)];
-        let record = self.record.processes.get(name);
-        counts.into_iter().filter(|(_, count)| *count > 0).any(|(kind, _)| {
-            let is_it = |what: &crate::record::Definition| what.kind == kind && what.generation == formation.generation;
-            record.is_none_or(|record| !record.definitions.values().any(is_it))
-        })
-    }
-
     /// A process that is gone stays known for a while, in case a service of it shows late; then it is forgotten.
     fn forget_gone(&mut self, scene: &Scene) {
         let now = self.shared.clock.moment();
-        let late = super::pace::millis(self.shared.pace.whole);
+        let late = pace::millis(self.shared.pace.whole);
         let due: Vec<ProcessName> = self
             .gone_since
             .iter()
@@ -546,8 +324,10 @@ impl Actor {
             Some(_) if self.stir == Stir::UnderWay && !rests => pace.busy_after(self.in_vain),
             Some(_) | None => pace.idle,
         };
-        let due = end.due.into_iter().chain(self.locations.until(now)).min();
-        due.map_or(usual, |due| usual.min(Duration::from_millis(due.since(now).max(1))))
+        // A place is only asked for again where something is planned.
+        let places = end.plan.as_ref().and_then(|_| self.locations.until(now));
+        let due = end.due.into_iter().chain(places).min();
+        due.map_or(usual, |due| Duration::from_millis(due.since(now)).max(SHORTEST_WAIT).min(usual))
     }
 }
 
@@ -557,28 +337,6 @@ struct End {
     plan: Option<AppPlan>,
     /// When something that failed may be tried again.
     due: Option<Moment>,
-}
-
-/// A process as it is looked at.
-pub(super) fn subject<'a>(target: &'a ProcessTarget, process: &'a ProcessRecord) -> Subject<'a> {
-    Subject {
-        key: &target.key,
-        formation: match &target.presence {
-            Presence::Present(formation) => Some(formation),
-            Presence::Absent(_) => None,
-        },
-        definitions: &process.definitions,
-        given_up: &process.given_up,
-    }
-}
-
-/// Processes that are to be removed and whose services were all told to go.
-fn ended(plan: &AppPlan, scene: &Scene) -> Vec<(ProcessName, Revision)> {
-    let goes_on = |name: &ProcessName| {
-        plan.deeds.iter().any(|deed| matches!(deed, Deed::DeleteService { process, .. } if process == name))
-    };
-    let absent = scene.targets.iter().filter(|(_, target)| matches!(target.presence, Presence::Absent(_)));
-    absent.filter(|(name, _)| !goes_on(name)).map(|(name, target)| (name.clone(), target.revision)).collect()
 }
 
 /// An account of which nothing is known.

@@ -4,6 +4,7 @@
 //! waits for AWS. `actor` looks after one app, `adopt` finds what an earlier server has left, `teardown` removes all. What
 //! is to be done is decided in `plan`, what is seen in `sight`; nothing here decides either.
 
+mod acting;
 mod actor;
 mod adopt;
 mod carry;
@@ -15,6 +16,7 @@ mod looking;
 pub mod pace;
 mod recover;
 mod rests;
+mod seeing;
 mod shared;
 mod teardown;
 mod tell;
@@ -54,7 +56,7 @@ const RULES_FEW_LEFT: usize = 10;
 /// What the engine needs of images.
 #[async_trait]
 pub trait TaskImages: Send + Sync {
-    /// What a name stands for now.
+    /// What a name stands for at present.
     async fn prepare(&self, image: &ImageRef) -> Result<Prepared, EngineError>;
 
     /// Where ECS finds it. An image that only this server has is sent to the app's repository, which takes its time.

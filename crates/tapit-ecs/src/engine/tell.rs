@@ -7,9 +7,10 @@ use tapit_model::{
     ProcessTarget, Revision,
 };
 
-use super::actor::{Actor, Scene, is_settled, subject};
+use super::actor::{Actor, Scene, is_settled};
 use super::looking::Stir;
 use super::rests::Trouble;
+use super::seeing::subject;
 use crate::look::Look;
 use crate::plan::AppPlan;
 use crate::record::ProcessRecord;
@@ -92,6 +93,8 @@ fn store(
         let gone = plan.gone.iter().filter(|name| app.targets.get(*name) == scene.targets.get(*name));
         app.gone = gone.cloned().collect();
     }
+    // Forgotten meanwhile.
+    seen.retain(|name, _| app.targets.contains_key(name));
     app.trouble = troubles.first().map(|trouble| trouble.text.clone());
     app.is_public = actor.record.target.rule.is_some();
     app.seen = seen;

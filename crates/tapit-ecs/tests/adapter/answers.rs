@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tapit_ecs::api::*;
+use tapit_ecs::doctor::{Simulated, Verdict};
 use tapit_model::Timestamp;
 
 use crate::canned::{Account, Canned, ec2_error, json_error, well, xml_error};
@@ -228,4 +229,38 @@ async fn targets_are_read_with_aws_reasons_and_foreign_ones_are_left_out() {
     let states: Vec<_> = found.iter().map(|target| (target.ip.to_string(), target.state)).collect();
     assert_eq!(states, [("10.0.0.1".to_owned(), TargetState::Initial), ("10.0.0.2".to_owned(), TargetState::Draining)]);
     assert_eq!(found[0].reason.as_deref(), Some("why"));
+}
+
+#[tokio::test]
+async fn policies_are_asked_about_permissions_resources_and_conditions_and_their_decisions_are_read() {
+    let result = |permission: &str, decision: &str| {
+        format!(
+            "<member><EvalActionName>{permission}</EvalActionName><EvalDecision>{decision}</EvalDecision>\
+             <MatchedStatements><member><SourcePolicyId>p</SourcePolicyId></member></MatchedStatements></member>"
+        )
+    };
+    let results =
+        [result("ecs:A", "allowed"), result("ecs:B", "implicitDeny"), result("ecs:C", "explicitDeny")].concat();
+    let body = format!(
+        "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
+         <SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{results}\
+         </EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+    );
+    let account = Account::answering([well(body)]);
+    let asked = Simulated {
+        principal: "arn:user".to_owned(),
+        permissions: vec!["ecs:A".to_owned(), "ecs:B".to_owned()],
+        resources: vec!["arn:one".to_owned()],
+        context: vec![("iam:PassedToService", "ecs-tasks.amazonaws.com".to_owned())],
+    };
+    let decisions = account.simulate(&asked).await.expect("decisions");
+    let verdicts: Vec<_> = decisions.iter().map(|decision| (decision.permission.as_str(), decision.verdict)).collect();
+    assert_eq!(verdicts, [("ecs:A", Verdict::Allowed), ("ecs:B", Verdict::Denied), ("ecs:C", Verdict::Denied)]);
+    assert_eq!(
+        account.only_sent().body,
+        "Action=SimulatePrincipalPolicy&Version=2010-05-08&PolicySourceArn=arn%3Auser\
+         &ActionNames.member.1=ecs%3AA&ActionNames.member.2=ecs%3AB&ResourceArns.member.1=arn%3Aone&MaxItems=1000\
+         &ContextEntries.member.1.ContextKeyName=iam%3APassedToService&ContextEntries.member.1.ContextKeyType=string\
+         &ContextEntries.member.1.ContextKeyValues.member.1=ecs-tasks.amazonaws.com"
+    );
 }

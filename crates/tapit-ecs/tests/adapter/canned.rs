@@ -13,6 +13,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 use tapit_ecs::api::{Answer, ApiError, EcsApi, Request};
 use tapit_ecs::aws::Aws;
+use tapit_ecs::doctor::{Decision, Policies, Simulated};
 
 /// What is to be answered to one call.
 #[derive(Debug, Clone)]
@@ -104,6 +105,10 @@ impl Account {
 
     pub async fn call(&self, request: Request) -> Result<Answer, ApiError> {
         self.aws.call(request).await
+    }
+
+    pub async fn simulate(&self, asked: &Simulated) -> Result<Vec<Decision>, ApiError> {
+        self.aws.simulate(asked).await
     }
 
     pub fn sent(&self) -> Vec<Sent> {

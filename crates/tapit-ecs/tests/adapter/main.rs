@@ -5,5 +5,6 @@
 
 mod answers;
 mod canned;
+mod connect;
 mod errors;
 mod requests;

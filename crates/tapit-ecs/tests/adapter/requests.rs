@@ -74,7 +74,7 @@ async fn a_service_names_one_provider_with_the_whole_weight_and_no_launch_type()
             "taskDefinition": "arn:1",
             "desiredCount": 3,
             "clientToken": "token",
-            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE_SPOT", "weight": 1, "base": 0 }],
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }],
             "networkConfiguration": { "awsvpcConfiguration": {
                 "subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED",
             } },
@@ -153,7 +153,6 @@ async fn a_definition_is_one_container_on_fargate_with_its_logs() {
             "containerDefinitions": [{
                 "name": "web",
                 "image": "registry.example/shop@sha256:1",
-                "cpu": 0,
                 "essential": true,
                 "command": ["serve"],
                 "environment": [{ "name": "A", "value": "1" }],

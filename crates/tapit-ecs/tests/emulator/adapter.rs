@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use tapit_container::doctor::State;
+use tapit_ecs::EcsSettings;
 use tapit_ecs::api::*;
 use tapit_ecs::aws::{Aws, connector};
+use tapit_ecs::doctor::{self, Examined};
 
 use crate::support::emulator::REGION;
 use crate::support::registry::Image;
@@ -98,7 +101,7 @@ async fn network(aws: &Aws) -> Network {
     assert_eq!(fault(aws, new).await, ApiFault::AlreadyExists);
     let by_name = Request::DescribeSecurityGroup { name: "tapit-shop".to_owned(), vpc: vpc.clone() };
     let found = call(aws, by_name).await.names(Operation::DescribeSecurityGroups).expect("names").0;
-    assert_eq!(found, [group.clone()]);
+    assert_eq!(found, std::slice::from_ref(&group));
     for from in [IngressFrom::Itself, IngressFrom::World { port: 80 }, IngressFrom::Group(group.clone())] {
         let request = Request::AuthorizeIngress { group: group.clone(), from };
         assert_eq!(call(aws, request.clone()).await, Answer::Done);
@@ -261,7 +264,6 @@ async fn roles_log_groups_and_repositories_are_made_found_and_removed() {
     for request in [
         Request::AttachExecutionPolicy { role: role.clone() },
         Request::DetachExecutionPolicy { role: role.clone() },
-        Request::DetachExecutionPolicy { role: role.clone() },
         Request::DeleteRole { name: role.clone() },
         Request::DeleteRole { name: role },
         Request::DeleteLogGroup { name: log.clone() },
@@ -304,6 +306,19 @@ async fn family(aws: &Aws) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn the_doctor_looks_at_an_account_and_leaves_it_as_it_was() {
+    let Some(account) = Account::open() else { return };
+    let aws = aws(&account);
+    let settings = EcsSettings::default();
+    let checks = doctor::examine(&Examined { api: &aws, policies: &aws, region: REGION, settings: &settings }).await;
+    let state = |feature: &str| checks.iter().find(|check| check.feature == feature).map(|check| check.state);
+    for feature in ["region", "credentials", "network", "reading"] {
+        assert_eq!(state(feature), Some(State::Ok), "{feature}: {checks:#?}");
+    }
+    account.assert_empty();
+}
+
+#[tokio::test]
 async fn a_service_runs_is_changed_and_goes() {
     let Some(account) = Account::open() else { return };
     let aws = aws(&account);
@@ -315,7 +330,7 @@ async fn a_service_runs_is_changed_and_goes() {
     call(&aws, Request::CreateCluster { name: cluster.clone(), tags: tags() }).await;
     call(&aws, Request::CreateCluster { name: cluster.clone(), tags: tags() }).await;
     let listed = call(&aws, Request::ListClusters { next: None }).await.names(Operation::ListClusters);
-    assert_eq!(listed.expect("names").0, [cluster.clone()]);
+    assert_eq!(listed.expect("names").0, std::slice::from_ref(&cluster));
     call(&aws, Request::CreateLogGroup { name: "/tapit/shop".to_owned(), tags: tags() }).await;
 
     let register = || Request::RegisterTaskDefinition(Box::new(definition(&image)));

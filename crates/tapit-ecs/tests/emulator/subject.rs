@@ -1,8 +1,10 @@
 //! The engine as the suite wants it: on an account of the emulator, with the adapter to the SDK and real containers.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +41,8 @@ struct Bed {
     engine: Mutex<Option<Arc<Ecs>>>,
     routes: Arc<Routes>,
     image: PinnedImage,
+    /// Of instances that a server has shown which is not there any more.
+    addresses: Mutex<BTreeMap<InstanceKey, Ipv4Addr>>,
     account: Account,
 }
 
@@ -78,7 +82,28 @@ impl Bed {
         engine.images().import(&archive, None).await.expect("imports");
         let name = ImageRef::parse(NAME).expect("a legal name");
         let image = engine.prepare(&name).await.expect("is held").image;
-        Self { data, engine: Mutex::new(Some(engine)), routes: Arc::default(), image, account }
+        Self {
+            data,
+            engine: Mutex::new(Some(engine)),
+            routes: Arc::default(),
+            image,
+            addresses: Mutex::default(),
+            account,
+        }
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, BTreeMap<InstanceKey, Ipv4Addr>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the addresses that are shown now.
+    async fn look(&self) {
+        let observed = self.engine().observe().await.expect("the engine can be looked at");
+        for process in observed {
+            let shown = process.instances.into_iter().filter_map(|one| Some((one.id, one.ip?)));
+            let keyed = shown.map(|(id, ip)| (InstanceKey { app: process.key.app.clone(), id }, ip));
+            self.addresses().extend(keyed);
+        }
     }
 }
 
@@ -149,10 +174,8 @@ impl Subject for Bed {
 
     /// The container is known by the address that the engine shows.
     async fn kill(&self, instance: &InstanceKey) {
-        let observed = self.engine().observe().await.expect("the engine can be looked at");
-        let mut of_app = observed.iter().filter(|process| process.key.app == instance.app);
-        let shown = of_app.find_map(|process| process.instances.iter().find(|one| one.id == instance.id));
-        let ip = shown.and_then(|one| one.ip).expect("it has an address").to_string();
+        self.look().await;
+        let ip = self.addresses().get(instance).expect("it has an address").to_string();
         let containers = self.account.containers();
         let container = containers.iter().find(|one| one.ip == ip).expect("it has a container");
         docker::kill(&container.id).expect("it runs");
@@ -167,6 +190,7 @@ impl Subject for Bed {
     }
 
     async fn reopen(&self) {
+        self.look().await;
         let old = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(old) = old {
             old.close().await;

@@ -3,6 +3,7 @@
 mod breaks;
 mod logs;
 mod looks;
+mod many;
 mod shared;
 mod stage;
 mod starts;

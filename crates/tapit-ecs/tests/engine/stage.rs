@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapit_ecs::api::SharedApi;
+use tapit_ecs::api::{Answer, ApiError, EcsApi, Request, SharedApi};
 use tapit_ecs::engine::clock::TokioClock;
 use tapit_ecs::engine::pace::Pace;
+use tapit_ecs::meter::Metered;
 use tapit_ecs::sim::{Account, Setup, Time};
 use tapit_ecs::{Ecs, EcsConfig, EcsSettings, Install, TaskImages};
 use tapit_engine::conformance::Routes;
@@ -17,7 +18,7 @@ use tapit_engine::{Engine, EngineError, ImageFault, Images, Prepared};
 use tapit_model::*;
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(1200);
+const PATIENCE: Duration = Duration::from_secs(3600);
 const STEP: Duration = Duration::from_millis(500);
 
 pub struct Stage {
@@ -34,12 +35,15 @@ impl Stage {
     }
 
     pub fn with(settings: EcsSettings) -> Self {
-        let setup = Setup { time: Time::Tokio, ..Setup::default() };
+        Self::of(Setup::default(), settings)
+    }
+
+    pub fn of(setup: Setup, settings: EcsSettings) -> Self {
         Self {
-            account: Account::new(setup),
+            account: Account::new(Setup { time: Time::Tokio, ..setup }),
             settings,
             images: Arc::new(TestImages::new()),
-            dir: tempfile::tempdir().expect("a directory"),
+            dir: directory(),
             revision: AtomicU64::new(0),
         }
     }
@@ -67,6 +71,11 @@ impl Stage {
         Ecs::open(config).await.expect("opens")
     }
 
+    /// The way that a server takes: paced, and repeated where that is safe.
+    pub fn metered(&self) -> SharedApi {
+        Arc::new(Metered::new(Direct(Arc::clone(&self.account))))
+    }
+
     /// One that is up, with nothing to look after yet.
     pub async fn started(&self) -> Arc<Ecs> {
         let engine = self.engine(Arc::clone(&self.account) as SharedApi).await;
@@ -87,6 +96,11 @@ impl Stage {
     pub fn absent(&self, process: &str) -> ProcessTarget {
         self.target(process, Presence::Absent(Lifecycle::default()))
     }
+}
+
+/// In memory where there is such a place: tests write often, and nothing of it need survive the machine.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
 pub fn key(process: &str) -> ProcessKey {
@@ -123,6 +137,16 @@ pub fn image(name: &str) -> PinnedImage {
         reference: ImageRef::parse(name).expect("legal"),
         digest: Digest::parse(&format!("sha256:{}", "a".repeat(64))).expect("legal"),
         exposed: Vec::new(),
+    }
+}
+
+/// A meter takes what it measures by value.
+struct Direct(Arc<Account>);
+
+#[async_trait]
+impl EcsApi for Direct {
+    async fn call(&self, request: Request) -> Result<Answer, ApiError> {
+        self.0.call(request).await
     }
 }
 

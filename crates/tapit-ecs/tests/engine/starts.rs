@@ -1,7 +1,11 @@
 //! From nothing to something and back.
 
+use std::time::Duration;
+
 use tapit_ecs::sim::Inventory;
 use tapit_engine::Engine;
+
+use tokio::time::sleep;
 
 use crate::stage::{Stage, app, apply, formation, gone, seen, settled, until};
 
@@ -66,6 +70,11 @@ async fn one_process_goes_and_its_sibling_stays() {
     until("its way in is gone too", async || (stage.account.inventory().target_groups == 0).then_some(())).await;
     assert_eq!(settled(&engine, "api", &api).await.instances, before.instances);
     assert_eq!(stage.account.inventory().services, 1);
+
+    for _ in 0..360 {
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(seen(&engine, "default").await, None, "what is gone stays gone");
+    }
 
     // Wanted again, it is made again.
     apply(&engine, stage.present("default", web.clone())).await;

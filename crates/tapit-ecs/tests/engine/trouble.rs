@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use tapit_ecs::EcsSettings;
 use tapit_ecs::api::{ApiFault, Operation};
-use tapit_ecs::meter::Metered;
 use tapit_ecs::sim::{Fault, Verdict};
-use tapit_ecs::{EcsSettings, api::SharedApi};
 use tapit_engine::Engine;
 use tapit_model::BlockedCode;
 use tokio::time::{Instant, sleep};
@@ -16,8 +15,7 @@ use crate::stage::{Stage, apply, formation, provider_trouble, seen, settled, unt
 async fn an_account_that_throttles_only_takes_longer() {
     let stage = Stage::open();
     stage.account.faults().add(Fault::every(3));
-    let metered: SharedApi = std::sync::Arc::new(Metered::new(SharedAccount(stage.account.clone())));
-    let engine = stage.engine(metered).await;
+    let engine = stage.engine(stage.metered()).await;
     engine.adopt(Vec::new()).await.expect("adopts");
     let web = formation(1, 2, 1);
     apply(&engine, stage.present("default", web.clone())).await;
@@ -27,16 +25,6 @@ async fn an_account_that_throttles_only_takes_longer() {
     apply(&engine, stage.present("default", next.clone())).await;
     settled(&engine, "default", &next).await;
     engine.close().await;
-}
-
-/// The meter takes what it measures by value.
-struct SharedAccount(std::sync::Arc<tapit_ecs::sim::Account>);
-
-#[async_trait::async_trait]
-impl tapit_ecs::api::EcsApi for SharedAccount {
-    async fn call(&self, request: tapit_ecs::api::Request) -> Result<tapit_ecs::api::Answer, tapit_ecs::api::ApiError> {
-        self.0.call(request).await
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,6 +148,32 @@ async fn an_image_without_a_place_is_told_and_tried_again() {
     assert_eq!(blocked.demand, 1);
     stage.images.faults.lock().expect("not poisoned").clear();
     settled(&engine, "api", &api).await;
+    engine.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_troubles_at_once_are_tried_again_without_hurry() {
+    let stage = Stage::open();
+    let engine = stage.started().await;
+    let api = formation(1, 1, 0);
+    apply(&engine, stage.present("api", api.clone())).await;
+    settled(&engine, "api", &api).await;
+    let fault = ("app:v1".to_owned(), "the registry does not answer".to_owned());
+    stage.images.faults.lock().expect("not poisoned").extend([fault]);
+    let next = formation(2, 1, 0);
+    apply(&engine, stage.present("api", next.clone())).await;
+    sleep(Duration::from_secs(5)).await;
+    stage.account.faults().expire_credentials();
+    sleep(Duration::from_secs(120)).await;
+    let told = engine.changes();
+    let calls = stage.account.calls_made();
+    sleep(Duration::from_secs(600)).await;
+    assert!(stage.account.calls_made() - calls <= 25, "{}", stage.account.calls_made() - calls);
+    assert!(!told.has_changed().expect("the engine is there"), "the same is not told again and again");
+    stage.account.faults().renew_credentials();
+    stage.images.faults.lock().expect("not poisoned").clear();
+    engine.nudge();
+    settled(&engine, "api", &next).await;
     engine.close().await;
 }
 

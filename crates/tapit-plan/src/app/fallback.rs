@@ -14,8 +14,8 @@
 //! before goes on. Nobody stands in for a program that fails: it would fail on demand as well.
 
 use tapit_model::{
-    Change, CountChange, Event, EventKind, Fallback, InstanceKind, Moment, Process, ProcessObserved, ProcessSpec, Revision,
-    RolloutState, Seconds,
+    Change, CountChange, Event, EventKind, Fallback, InstanceKind, Moment, Process, ProcessObserved, ProcessSpec,
+    Revision, RolloutState, Seconds,
 };
 
 use super::types::{AppInputs, AppPlan};
@@ -31,7 +31,9 @@ const REVISION_STEP: u64 = 2;
 
 /// Adds to the plan what changes for one process, and when to look again.
 pub(super) fn settle(plan: &mut AppPlan, inputs: &AppInputs, process: &Process, observed: Option<&ProcessObserved>) {
-    let Some(after) = process.spec.spot_fallback.filter(|_| !process.deleting && !process.spec.disabled) else { return };
+    let Some(after) = process.spec.spot_fallback.filter(|_| !process.deleting && !process.spec.disabled) else {
+        return;
+    };
     // An engine that has not acted on this revision, nor on what stands in while its image is fetched, says nothing about it.
     let Some(seen) = observed.filter(|seen| seen.revision.0 + 1 >= process.revision.0) else { return };
     let look = Look { process, after, now: inputs.moment, seen, rolling: is_rolling(inputs, process) };

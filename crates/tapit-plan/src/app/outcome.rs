@@ -103,7 +103,9 @@ fn has_succeeded(process: &Process, to: u64, seen: &ProcessObserved) -> bool {
         || spot == 0
         || spot_healthy + demand_healthy > 0
         || (sight::failing(observed, to).is_none() && seen.blocked.iter().any(no_room));
-    fallback::suffices(process, to, observed) && sight::old(observed, to) == 0 && (spot == 0 || (spot_trying == 0 && spot_proved))
+    fallback::suffices(process, to, observed)
+        && sight::old(observed, to) == 0
+        && (spot == 0 || (spot_trying == 0 && spot_proved))
 }
 
 fn succeed(plan: &mut AppPlan, inputs: &AppInputs, process: &Process, rollout: &Rollout) {

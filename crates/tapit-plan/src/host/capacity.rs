@@ -22,9 +22,9 @@ pub(super) fn share(inputs: &HostInputs, drafts: &mut [Draft<'_>]) {
     };
     ledger.relieve(inputs.host, drafts);
     let free = ledger.now;
-    let (standing_in, asked) = in_turn(drafts, InstanceKind::Demand).into_iter().partition(|(at, wish)| {
-        drafts.get(*at).is_some_and(|draft| draft.stands_in(wish))
-    });
+    let (standing_in, asked) = in_turn(drafts, InstanceKind::Demand)
+        .into_iter()
+        .partition(|(at, wish)| drafts.get(*at).is_some_and(|draft| draft.stands_in(wish)));
     let mut waiting = serve_demand(&mut ledger, drafts, asked);
     for draft in drafts.iter() {
         let size = draft.process.formation().map_or(0, |formation| formation.size.memory.mib());

@@ -132,7 +132,9 @@ impl<'a> Draft<'a> {
 
     /// Whether a wish is for an instance that only stands in for a spot instance: one of the last of its kind to start.
     pub(super) fn stands_in(&self, wish: &Wish) -> bool {
-        let Some(view) = self.view(InstanceKind::Demand).filter(|view| view.formation.stand_ins > 0) else { return false };
+        let Some(view) = self.view(InstanceKind::Demand).filter(|view| view.formation.stand_ins > 0) else {
+            return false;
+        };
         let asked = view.wanted().saturating_sub(view.formation.stand_ins as usize);
         let is_start = |wish: &Wish| match wish.what {
             Want::Start { .. } => wish.kind == InstanceKind::Demand,

@@ -39,7 +39,8 @@ pub(super) fn check(sim: &Sim) -> Result<(), String> {
 fn nothing_more_is_planned(sim: &Sim, observed: &[ProcessObserved]) -> Result<(), String> {
     let (Some(server), Some(inputs)) = (&sim.server, sim.inputs()) else { return Ok(()) };
     for app in sim.store.apps.keys() {
-        let inputs = AppInputs { now: sim.wall(), moment: sim.now, world: &sim.store, app, observed, images: &server.images };
+        let inputs =
+            AppInputs { now: sim.wall(), moment: sim.now, world: &sim.store, app, observed, images: &server.images };
         let plan = plan_app(&inputs);
         if !plan.changes.is_empty() {
             return Err(format!("app {app} still changes: {:?}", plan.changes));

@@ -4,7 +4,8 @@ use tapit_container::doctor::Check;
 use tapit_ecs::EcsSettings;
 use tapit_model::Refusal;
 
+use crate::server::{refusal, with_runtime};
+
 pub(super) fn examine(settings: &EcsSettings) -> Result<Vec<Check>, Refusal> {
-    let region = settings.region.as_deref().unwrap_or("the default region");
-    Err(Refusal::failed(format!("the account cannot be asked in {region}")))
+    with_runtime(async { Ok(tapit_ecs::doctor::doctor(settings).await) }).map_err(|error| refusal(&error))
 }

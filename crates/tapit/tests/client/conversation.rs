@@ -84,7 +84,11 @@ fn what_runs_on_demand_instead_of_spot_is_told_with_the_spot_instances() {
         assert!(run.out.contains(row), "{row:?} is not in\n{}", run.out);
         let server = Server::answering(&[("GET /v1/apps/shop/processes/api", 200, page.as_str())]);
         let run = server.user().at_terminal().run("tapit show process name=api -a shop");
-        for part in [format!("demand_count:   {demand}\n"), format!("spot_count:     {spot}"), "spot_fallback:  after 5m\n".to_owned()] {
+        for part in [
+            format!("demand_count:   {demand}\n"),
+            format!("spot_count:     {spot}"),
+            "spot_fallback:  after 5m\n".to_owned(),
+        ] {
             assert!(run.out.contains(&part), "{part:?} is not in\n{}", run.out);
         }
     }

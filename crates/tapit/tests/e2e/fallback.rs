@@ -17,7 +17,8 @@ fn counts(process: &Value) -> (usize, usize, u64) {
 fn comes_to(server: &Server, name: &str, wanted: (usize, usize, u64)) -> Value {
     until(60, &format!("{name} comes to {wanted:?}"), || {
         let shown = server.show(name);
-        holds(counts(&shown) == wanted && healthy(&shown).len() == wanted.0 + wanted.1, format!("{shown:#}")).map(|()| shown)
+        holds(counts(&shown) == wanted && healthy(&shown).len() == wanted.0 + wanted.1, format!("{shown:#}"))
+            .map(|()| shown)
     })
 }
 

@@ -24,7 +24,7 @@ pub use form::Form;
 pub use xml::Record;
 
 use super::config::{ANSWER, ConnectError};
-use super::fault::{Said, answered, is_credentials};
+use super::fault::{Said, answered, chain, is_credentials};
 use super::lacking;
 use crate::api::{ApiError, ApiFault, Operation};
 use endpoint::{Endpoint, Endpoints};
@@ -173,17 +173,11 @@ impl Wire {
         let signable = SignableRequest::new("POST", &endpoint.url, named, SignableBody::Bytes(body.as_bytes()))
             .map_err(|error| wrong(chain(&error)))?;
         let (signature, _) = sign(signable, &params).map_err(|error| wrong(chain(&error)))?.into_parts();
-        let signature: Vec<(String, String)> =
-            signature.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").map_err(|error| wrong(chain(&error)))?;
-        request.set_uri(endpoint.url.as_str()).map_err(|error| wrong(chain(&error)))?;
-        let named = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
-        for (name, value) in named.chain(signature) {
-            request.headers_mut().try_insert(name, value).map_err(|error| wrong(chain(&error)))?;
-        }
-        Ok(request)
+        let named = headers.iter().map(|(name, value)| (*name, value.as_str())).chain(signature.headers());
+        let request =
+            named.fold(http::Request::post(&endpoint.url), |request, (name, value)| request.header(name, value));
+        let request = request.body(SdkBody::from(body.as_str())).map_err(|error| wrong(chain(&error)))?;
+        HttpRequest::try_from(request).map_err(|error| wrong(chain(&error)))
     }
 }
 
@@ -226,19 +220,8 @@ fn unavailable(operation: Operation, text: String) -> ApiError {
     ApiError { operation, fault: ApiFault::Unavailable, text }
 }
 
-fn unreadable(operation: Operation, error: &dyn std::error::Error) -> ApiError {
+fn unreadable(operation: Operation, error: &(dyn std::error::Error + 'static)) -> ApiError {
     lacking(operation, &format!("what can be read: {}", chain(error)))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

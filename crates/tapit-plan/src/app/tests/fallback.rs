@@ -185,6 +185,20 @@ fn a_shortage_from_before_a_rollout_goes_on_counting_in_it_and_after_it() {
 }
 
 #[test]
+fn one_that_comes_back_in_a_rollout_is_not_stood_in_for() {
+    let mut bench = worker("spot_fallback=1m");
+    at(&mut bench, 0, 2);
+    bench.run("restart process name=work");
+    let plan = bench.plan();
+    bench.pin(&plan, &[]);
+    let new: Vec<_> = (0..3).map(|n| spot(&format!("work.9{n}"), 2, Healthy)).collect();
+    bench.look("work", [new, vec![instance("work.80", 1, Draining)]].concat());
+    assert_eq!(look(&mut bench, 100), "1+3");
+    assert_eq!(at(&mut bench, 110, 3), "1+3; RolloutSucceeded: generation 2 runs");
+    assert_eq!(at(&mut bench, 120, 2), "1+3, again +60s");
+}
+
+#[test]
 fn nothing_is_paid_back_while_a_rollout_runs() {
     let mut bench = worker("spot_fallback=1m");
     at(&mut bench, 0, 2);

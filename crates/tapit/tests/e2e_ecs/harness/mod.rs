@@ -1,6 +1,7 @@
 //! What the tests stand on: an account, a server on it, and what the tests of the embedded engine stand on as well.
 
 #[path = "../../e2e/harness/cli.rs"]
+#[allow(dead_code, reason = "the tests of the embedded engine use more of it")]
 pub mod cli;
 #[path = "../../e2e/harness/http.rs"]
 pub mod http;

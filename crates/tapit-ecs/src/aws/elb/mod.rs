@@ -1,5 +1,7 @@
 //! Calls of Elastic Load Balancing: the way from the world to a process.
 
+mod read;
+
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -10,8 +12,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 
 use super::{gone, lacking, told};
 use crate::api::{
-    Answer, ApiError, ApiFault, Listener, ListenersOf, LoadBalancer, LoadBalancerBy, NewTargetGroup, Operation, Rule,
-    Tags, TargetHealth, TargetHealthCheck, TargetState,
+    Answer, ApiError, ApiFault, ListenersOf, LoadBalancerBy, NewTargetGroup, Operation, Tags, TargetHealthCheck,
 };
 
 /// Seconds between two checks of a target, which is the shortest that AWS has, and for how long one may take.
@@ -65,7 +66,7 @@ impl Elb {
             .await;
         let made = sent.map_err(told(operation))?.load_balancers.unwrap_or_default().pop();
         let made = made.ok_or_else(|| lacking(operation, "the load balancer"))?;
-        Ok(Answer::LoadBalancer(balancer(operation, made, new.tags)?))
+        Ok(Answer::LoadBalancer(read::balancer(operation, made, new.tags)?))
     }
 
     /// Two calls: AWS tells of tags apart from what carries them.
@@ -82,7 +83,7 @@ impl Elb {
         let tags = self.client.describe_tags().resource_arns(arn).send().await.map_err(told(operation))?;
         let tags = tags.tag_descriptions.unwrap_or_default().into_iter().flat_map(|one| one.tags.unwrap_or_default());
         let tags = tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
-        Ok(Answer::LoadBalancer(balancer(operation, found, tags)?))
+        Ok(Answer::LoadBalancer(read::balancer(operation, found, tags)?))
     }
 
     pub async fn delete_balancer(&self, arn: String) -> Result<Answer, ApiError> {
@@ -120,14 +121,7 @@ impl Elb {
             ListenersOf::Arn(arn) => described.listener_arns(arn),
         };
         let found = described.send().await.map_err(told(operation))?.listeners.unwrap_or_default();
-        let listener = |from: aws_sdk_elasticloadbalancingv2::types::Listener| {
-            Some(Listener {
-                arn: from.listener_arn?,
-                load_balancer: from.load_balancer_arn?,
-                port: u16::try_from(from.port?).ok()?,
-            })
-        };
-        let found = found.into_iter().map(|one| listener(one).ok_or_else(|| lacking(operation, "a listener's port")));
+        let found = found.into_iter().map(|from| read::listener(operation, from));
         Ok(Answer::Listeners(found.collect::<Result<_, _>>()?))
     }
 
@@ -193,7 +187,7 @@ impl Elb {
         let operation = Operation::DescribeTargetHealth;
         let sent = self.client.describe_target_health().target_group_arn(arn).send().await;
         let described = sent.map_err(told(operation))?.target_health_descriptions.unwrap_or_default();
-        let targets = described.into_iter().filter_map(|from| target(operation, from).transpose());
+        let targets = described.into_iter().filter_map(|from| read::target(operation, from).transpose());
         Ok(Answer::Targets(targets.collect::<Result<_, _>>()?))
     }
 
@@ -226,7 +220,7 @@ impl Elb {
         let operation = Operation::DescribeRules;
         let sent = self.client.describe_rules().listener_arn(listener).page_size(PAGE).set_marker(next).send().await;
         let described = sent.map_err(told(operation))?;
-        let rules = described.rules.unwrap_or_default().into_iter().map(|from| rule(operation, from));
+        let rules = described.rules.unwrap_or_default().into_iter().map(|from| read::rule(operation, from));
         Ok(Answer::Rules { rules: rules.collect::<Result<_, _>>()?, next: described.next_marker })
     }
 
@@ -252,56 +246,4 @@ fn id(operation: Operation, arn: Option<String>) -> Result<Answer, ApiError> {
 
 fn not_found(operation: Operation, text: String) -> ApiError {
     ApiError { operation, fault: ApiFault::NotFound, text }
-}
-
-fn balancer(
-    operation: Operation,
-    from: aws_sdk_elasticloadbalancingv2::types::LoadBalancer,
-    tags: Tags,
-) -> Result<LoadBalancer, ApiError> {
-    Ok(LoadBalancer {
-        arn: from.load_balancer_arn.ok_or_else(|| lacking(operation, "the load balancer's ARN"))?,
-        dns_name: from.dns_name.unwrap_or_default(),
-        vpc: from.vpc_id.unwrap_or_default(),
-        security_groups: from.security_groups.unwrap_or_default(),
-        tags,
-    })
-}
-
-/// `None` for a target that is no address of version 4: nothing of ours.
-fn target(
-    operation: Operation,
-    from: aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription,
-) -> Result<Option<TargetHealth>, ApiError> {
-    let (Some(target), Some(health)) = (from.target, from.target_health) else { return Ok(None) };
-    let ip = target.id.and_then(|id| id.parse().ok());
-    let port = target.port.and_then(|port| u16::try_from(port).ok());
-    let (Some(ip), Some(port)) = (ip, port) else { return Ok(None) };
-    let state = health.state.as_ref().map(|state| state.as_str()).unwrap_or_default();
-    let state = match state {
-        "initial" => TargetState::Initial,
-        "healthy" => TargetState::Healthy,
-        "unhealthy" => TargetState::Unhealthy,
-        "draining" | "unhealthy.draining" => TargetState::Draining,
-        "unused" | "unavailable" => TargetState::Unused,
-        other => return Err(lacking(operation, &format!("a known state of a target: it says {other:?}"))),
-    };
-    let reason = health.description.or(health.reason.map(|reason| reason.as_str().to_owned()));
-    Ok(Some(TargetHealth { ip, port, state, reason }))
-}
-
-fn rule(operation: Operation, from: aws_sdk_elasticloadbalancingv2::types::Rule) -> Result<Rule, ApiError> {
-    let conditions = from.conditions.unwrap_or_default();
-    let hosts = conditions.into_iter().filter(|one| one.field.as_deref() == Some("host-header"));
-    let hosts = hosts.flat_map(|one| match one.host_header_config {
-        Some(config) => config.values.unwrap_or_default(),
-        None => one.values.unwrap_or_default(),
-    });
-    Ok(Rule {
-        arn: from.rule_arn.ok_or_else(|| lacking(operation, "the rule's ARN"))?,
-        // The default one has a word instead of a number.
-        priority: from.priority.and_then(|priority| priority.parse().ok()),
-        hosts: hosts.collect(),
-        target_group: from.actions.unwrap_or_default().into_iter().find_map(|action| action.target_group_arn),
-    })
 }
