@@ -170,9 +170,9 @@ impl Account {
         *self.failures() = Failures::default();
     }
 
-    /// Where the shared load balancer answers, as far as it is known.
-    pub fn url(&self) -> Option<String> {
-        self.lock().as_ref()?.balancer.as_ref().map(url)
+    /// Where the shared load balancer answers for these hosts, as far as it is known.
+    pub fn url(&self, hosts: &[String]) -> Option<String> {
+        url(self.lock().as_ref()?.balancer.as_ref()?, hosts)
     }
 
     /// Carries out a part unless it has failed a moment ago.
@@ -241,12 +241,15 @@ impl Account {
     }
 }
 
-fn url(balancer: &Balancer) -> String {
-    match balancer.port {
-        80 => format!("http://{}", balancer.dns_name),
-        443 => format!("https://{}", balancer.dns_name),
-        port => format!("http://{}:{port}", balancer.dns_name),
-    }
+/// Its own name, which is known everywhere, comes before one that somebody must make known first.
+fn url(balancer: &Balancer, hosts: &[String]) -> Option<String> {
+    let own = hosts.iter().find(|host| balancer.dns_name.eq_ignore_ascii_case(host));
+    let host = own.or(hosts.first())?;
+    Some(match balancer.port {
+        80 => format!("http://{host}"),
+        443 => format!("https://{host}"),
+        port => format!("http://{host}:{port}"),
+    })
 }
 
 /// Work on the disk, away from the tasks that must not wait for it.

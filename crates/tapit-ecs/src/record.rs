@@ -43,6 +43,8 @@ pub struct TargetRecord {
     pub delay: Made,
     /// ARN of the listener's rule.
     pub rule: Option<String>,
+    /// The hosts that it is for.
+    pub hosts: Vec<String>,
     /// What the listener's rules were found to be, as long as none is known to be ours.
     pub search: RuleSearch,
 }
@@ -51,6 +53,8 @@ pub struct TargetRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RuleSearch {
     pub taken: BTreeSet<u16>,
+    /// All hosts that rules are for.
+    pub hosts: BTreeSet<String>,
     pub next: Option<String>,
     pub complete: Made,
 }

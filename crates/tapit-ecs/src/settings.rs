@@ -13,6 +13,9 @@ pub struct EcsSettings {
     pub security_groups: Vec<String>,
     /// ARN of a listener of an application load balancer; otherwise one is made.
     pub listener: Option<String>,
+    /// Apps answer as `APP.DOMAIN`; without it one app answers under the load balancer's own name.
+    #[serde(default)]
+    pub domain: Option<String>,
     /// ARN of the role that ECS pulls images and writes logs with; otherwise one is made.
     pub execution_role: Option<String>,
     /// ARN of the role that the processes themselves have.

@@ -35,7 +35,7 @@ pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<
     }
     for (app, record) in &records {
         let mut state = shared.state();
-        state.apps.entry(app.clone()).or_default().is_public = record.target.rule.is_some();
+        state.apps.entry(app.clone()).or_default().hosts.clone_from(&record.target.hosts);
         drop(state);
         for process in record.processes.keys() {
             shared.disown(ProcessKey::new(app, process));

@@ -58,7 +58,9 @@ impl Eyes {
         let stirs = sought.stir == Stir::UnderWay
             || self.whole_at.is_none()
             || !services.iter().filter(|service| service.status != ServiceStatus::Inactive).all(is_steady)
-            || !is_same(&services, &last.services);
+            || !services.iter().all(|service| agrees(service, &last.tasks))
+            || !is_same(&services, &last.services)
+            || !is_complete(&services, sought.tasks.len());
         let overdue = self.whole_at.is_none_or(|then| moment.since(then) >= pace::millis(shared.pace.whole));
         if !stirs && !overdue {
             let (tasks, targets) = (last.tasks.clone(), last.targets.clone());
@@ -138,6 +140,14 @@ async fn targets(shared: &Shared, sought: &Sought<'_>, tasks: &[Task]) -> Result
     }
 }
 
+/// So many tasks were seen as the service counts. The answer to a change may tell the new counts already, and then nothing
+/// about the service changes any more.
+fn agrees(service: &Service, tasks: &[Task]) -> bool {
+    let of_service = |task: &&Task| task.group.strip_prefix("service:") == Some(service.name.as_str());
+    let running = tasks.iter().filter(of_service).filter(|task| task.status == TaskStatus::Running).count();
+    u32::try_from(running) == Ok(service.running)
+}
+
 /// Nothing has happened since: whatever does leaves an event, or changes a count or a deployment.
 fn is_same(now: &[Service], before: &[Service]) -> bool {
     let newest = |service: &Service| service.events.first().map(|event| event.id.clone());
@@ -149,6 +159,12 @@ fn is_same(now: &[Service], before: &[Service]) -> bool {
         )
     };
     now.len() == before.len() && now.iter().zip(before).all(|(now, before)| essence(now) == essence(before))
+}
+
+/// As many tasks are known as are wanted: a service that was told of another count shows it before its tasks follow.
+fn is_complete(services: &[Service], known: usize) -> bool {
+    let active = services.iter().filter(|service| service.status == ServiceStatus::Active);
+    active.map(|service| service.desired as usize).sum::<usize>() == known
 }
 
 /// Whether something new is to be seen that people or plans would want to know.

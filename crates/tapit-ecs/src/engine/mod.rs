@@ -123,8 +123,8 @@ impl Engine for Ecs {
     }
 
     fn url(&self, app: &AppName) -> Option<String> {
-        let is_public = self.shared.state().apps.get(app).is_some_and(|app| app.is_public);
-        self.shared.account.url().filter(|_| is_public)
+        let hosts = self.shared.state().apps.get(app).map(|app| app.hosts.clone())?;
+        self.shared.account.url(&hosts)
     }
 
     async fn adopt(&self, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
@@ -181,7 +181,7 @@ impl Engine for Ecs {
             "the load balancer speaks HTTP without encryption; give a listener with a certificate with --ecs-listener"
                 .to_owned()
         });
-        let rules = self.shared.state().apps.values().filter(|app| app.is_public).count();
+        let rules = self.shared.state().apps.values().filter(|app| !app.hosts.is_empty()).count();
         let full = (rules + RULES_FEW_LEFT >= RULES_QUOTA).then(|| {
             format!(
                 "{rules} apps have a rule on the load balancer, and AWS lets a listener have {RULES_QUOTA} unless the \

@@ -56,8 +56,8 @@ pub struct AppState {
     /// Names of services that were found in the account and that no file tells of.
     pub found: BTreeSet<String>,
     pub trouble: Option<String>,
-    /// The load balancer leads to it.
-    pub is_public: bool,
+    /// For which the load balancer leads to it.
+    pub hosts: Vec<String>,
     /// It has a task.
     is_tended: bool,
     pub call: Call,

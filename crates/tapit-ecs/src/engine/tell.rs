@@ -96,7 +96,7 @@ fn store(
     // Forgotten meanwhile.
     seen.retain(|name, _| app.targets.contains_key(name));
     app.trouble = troubles.first().map(|trouble| trouble.text.clone());
-    app.is_public = actor.record.target.rule.is_some();
+    app.hosts.clone_from(&actor.record.target.hosts);
     app.seen = seen;
     before != listed(&app.seen, &app.gone)
 }

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 pub use counts::{Count, Counts};
-pub use rates::{Class, HEADROOM_PERCENT, RATES, Rate};
+pub use rates::{Class, HEADROOM_PERCENT, RATES, Rate, class};
 
 use crate::api::{Answer, ApiError, ApiFault, EcsApi, Operation, Request};
 use bucket::{Bucket, Turn};

@@ -83,6 +83,7 @@ impl Class {
     }
 }
 
+/// Whose bucket a call takes from.
 pub fn class(operation: Operation) -> Class {
     match operation {
         Operation::CreateCluster | Operation::DeleteCluster => Class::ClusterWrites,

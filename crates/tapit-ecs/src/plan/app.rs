@@ -79,7 +79,12 @@ fn way_in(inputs: &Inputs<'_>, formation: &Formation) -> Vec<Deed> {
         deeds.push(match target.search.complete {
             // One may be there already, from a call whose answer was lost.
             Made::No => Deed::FindRule { listener, next: target.search.next.clone() },
-            Made::Yes => Deed::CreateRule { listener, priority: priority(inputs), group: group.clone() },
+            Made::Yes => Deed::CreateRule {
+                listener,
+                priority: priority(inputs),
+                hosts: hosts(inputs, &balancer.dns_name),
+                group: group.clone(),
+            },
         });
     }
     deeds
@@ -123,6 +128,16 @@ pub(super) fn health_check(check: &Check) -> TargetHealthCheck {
         Check::Http { path, .. } => TargetHealthCheck { path: path.clone(), any_status: false },
         Check::Tcp(_) | Check::Uptime(_) => TargetHealthCheck { path: "/".to_owned(), any_status: true },
     }
+}
+
+/// What a request must be addressed to. A load balancer's own name leads to the app that was there first: who has no
+/// domain yet, or only one app, reaches it without one.
+fn hosts(inputs: &Inputs<'_>, balancer: &str) -> Vec<String> {
+    let balancer = balancer.to_ascii_lowercase();
+    let domain = inputs.settings.domain.as_deref().unwrap_or(&balancer);
+    let named = format!("{}.{domain}", inputs.app);
+    let free = !inputs.record.target.search.hosts.contains(&balancer);
+    std::iter::once(named).chain(free.then_some(balancer)).collect()
 }
 
 /// The first free one from a place that the app's name gives, so that two apps seldom want the same.

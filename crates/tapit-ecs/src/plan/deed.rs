@@ -1,6 +1,6 @@
 //! One thing to do in the account, and how it is asked for. What the answer means is said in `fold`.
 
-use tapit_model::{AppName, InstanceKind, ProcessName};
+use tapit_model::{InstanceKind, ProcessName};
 
 use super::Inputs;
 use crate::api::{
@@ -46,6 +46,7 @@ pub enum Deed {
     CreateRule {
         listener: String,
         priority: u16,
+        hosts: Vec<String>,
         group: String,
     },
     Register {
@@ -175,10 +176,10 @@ impl Deed {
             Deed::FindRule { listener, next } => {
                 Request::DescribeRules { listener: listener.clone(), next: next.clone() }
             }
-            Deed::CreateRule { listener, priority, group } => Request::CreateRule {
+            Deed::CreateRule { listener, priority, hosts, group } => Request::CreateRule {
                 listener: listener.clone(),
                 priority: *priority,
-                hosts: vec![host(app)],
+                hosts: hosts.clone(),
                 target_group: group.clone(),
                 tags: tags(),
             },
@@ -199,9 +200,4 @@ impl Deed {
             Deed::DeleteCluster => Request::DeleteCluster { name: cluster() },
         }
     }
-}
-
-/// What a request must be addressed to: the app's name, under whatever domain points to the load balancer.
-fn host(app: &AppName) -> String {
-    format!("{app}.*")
 }

@@ -79,8 +79,9 @@ impl Deed {
                 record.target.health = None;
             }
             Deed::FindRule { .. } => fold_rules(record, answer.rules(operation)?),
-            Deed::CreateRule { .. } => {
+            Deed::CreateRule { hosts, .. } => {
                 record.target.rule = Some(answer.id(operation)?);
+                record.target.hosts = hosts.clone();
                 record.target.search = RuleSearch::default();
             }
             Deed::CreateCluster
@@ -133,6 +134,7 @@ impl Deed {
             }
             Deed::DeleteRule { .. } => {
                 record.target.rule = None;
+                record.target.hosts.clear();
                 record.target.search = RuleSearch::default();
             }
             Deed::DeleteTargetGroup { .. } => record.target = TargetRecord::default(),
@@ -241,10 +243,12 @@ fn fold_rules(record: &mut AppRecord, (rules, next): (Vec<Rule>, Option<String>)
     let ours = |rule: &&Rule| target.group.is_some() && rule.target_group == target.group;
     if let Some(rule) = rules.iter().find(ours) {
         target.rule = Some(rule.arn.clone());
+        target.hosts = rule.hosts.clone();
         target.search = RuleSearch::default();
         return;
     }
     target.search.taken.extend(rules.iter().filter_map(|rule| rule.priority));
+    target.search.hosts.extend(rules.into_iter().flat_map(|rule| rule.hosts));
     target.search.complete = if next.is_none() { Made::Yes } else { Made::No };
     target.search.next = next;
 }

@@ -190,7 +190,7 @@ fn check_hosts(hosts: &[String]) -> Result<(), Refusal> {
     let host_legal = |host: &String| {
         let dotted = host
             .rsplit_once('.')
-            .is_some_and(|(_, last)| last.chars().all(|c| c.is_ascii_alphabetic() || "*?".contains(c)));
+            .is_some_and(|(_, last)| !last.is_empty() && last.chars().all(|c| c.is_ascii_alphabetic()));
         (1..=128).contains(&host.len()) && host.chars().all(legal) && dotted
     };
     if hosts.is_empty() || hosts.len() > 5 || !hosts.iter().all(host_legal) {

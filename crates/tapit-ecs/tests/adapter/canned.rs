@@ -1,11 +1,14 @@
 //! A connection that answers from a script, and what was sent over it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -75,24 +78,28 @@ pub struct Account {
 
 impl Account {
     pub fn answering(script: impl IntoIterator<Item = Canned>) -> Self {
-        Self::with(Some(Credentials::new("AKID", "secret", Some("token".to_owned()), None, "test")), script)
+        let credentials = Credentials::new("AKID", "secret", Some("token".to_owned()), None, "test");
+        Self::with(SharedCredentialsProvider::new(credentials), script)
     }
 
     /// Nobody can say who we are.
     pub fn without_credentials() -> Self {
-        Self::with(None, [])
+        let nobody = async || Err(CredentialsError::not_loaded("no profile is named so"));
+        Self::with(SharedCredentialsProvider::new(provide_credentials_fn(nobody)), [])
     }
 
-    fn with(credentials: Option<Credentials>, script: impl IntoIterator<Item = Canned>) -> Self {
-        let line = Line { script: Arc::new(Mutex::new(script.into_iter().collect())), ..Line::default() };
-        let provider = match credentials {
-            Some(credentials) => SharedCredentialsProvider::new(credentials),
-            None => SharedCredentialsProvider::new(aws_credential_types::credential_fn::provide_credentials_fn(
-                async || {
-                    Err(aws_credential_types::provider::error::CredentialsError::not_loaded("no profile is named so"))
-                },
-            )),
+    /// Each look where credentials come from finds newer ones: `KEY1`, `KEY2` …
+    pub fn renewing(script: impl IntoIterator<Item = Canned>) -> Self {
+        let looks = Arc::new(AtomicUsize::new(1));
+        let newer = move || {
+            let key = format!("KEY{}", looks.fetch_add(1, Ordering::Relaxed));
+            async move { Ok(Credentials::new(key, "secret", None, None, "test")) }
         };
+        Self::with(SharedCredentialsProvider::new(provide_credentials_fn(newer)), script)
+    }
+
+    fn with(provider: SharedCredentialsProvider, script: impl IntoIterator<Item = Canned>) -> Self {
+        let line = Line { script: Arc::new(Mutex::new(script.into_iter().collect())), ..Line::default() };
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-central-1"))

@@ -187,3 +187,16 @@ async fn an_answer_that_cannot_be_read_is_no_success() {
         assert_eq!(error.fault, ApiFault::Unavailable, "{operation}: {error}");
     }
 }
+
+#[tokio::test]
+async fn credentials_that_aws_does_not_take_any_more_are_looked_up_anew_and_good_ones_are_kept() {
+    let token = r#"{"authorizationData":[{"authorizationToken":"QVdTOmE=","proxyEndpoint":"https://h"}]}"#;
+    let expired = json_error("ExpiredTokenException", "The security token included in the request is expired");
+    let account = Account::renewing([well(token), well(token), expired, well(token)]);
+    for succeeds in [true, true, false, true] {
+        assert_eq!(account.call(Request::RegistryLogin).await.is_ok(), succeeds);
+    }
+    let key = |authorization: &str| authorization.split(['=', '/']).nth(1).expect("a key").to_owned();
+    let keys: Vec<String> = account.sent().iter().filter_map(|sent| sent.authorization.as_deref().map(key)).collect();
+    assert_eq!(keys, ["KEY1", "KEY1", "KEY1", "KEY2"]);
+}

@@ -161,7 +161,7 @@ async fn way(aws: &Aws, network: &Network) -> Way {
 }
 
 async fn rule(aws: &Aws, way: &Way) -> String {
-    let hosts = vec!["shop.example.com".to_owned(), "shop.*".to_owned()];
+    let hosts = vec!["shop.example.com".to_owned(), "shop.example.com".to_owned()];
     let rule = Request::CreateRule {
         listener: way.listener.clone(),
         priority: 7,

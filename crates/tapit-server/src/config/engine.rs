@@ -23,6 +23,7 @@ pub struct EcsArgs {
     pub subnets: Option<String>,
     pub security_groups: Option<String>,
     pub listener: Option<String>,
+    pub domain: Option<String>,
     pub execution_role: Option<String>,
     pub task_role: Option<String>,
     pub assign_public_ip: Option<String>,
@@ -98,12 +99,13 @@ const SPARES: MemoryMib = MemoryMib::from_mib(64);
 impl EcsArgs {
     /// The first flag that was given, if any was.
     fn given(&self) -> Option<&'static str> {
-        let Self { region, subnets, security_groups, listener, execution_role, task_role, assign_public_ip } = self;
+        let Self { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip } = self;
         let flags = [
             (REGION, region),
             (SUBNETS, subnets),
             (SECURITY_GROUPS, security_groups),
             (LISTENER, listener),
+            (DOMAIN, domain),
             (EXECUTION_ROLE, execution_role),
             (TASK_ROLE, task_role),
             (ASSIGN_PUBLIC_IP, assign_public_ip),
@@ -116,6 +118,7 @@ const REGION: &str = "--ecs-region";
 const SUBNETS: &str = "--ecs-subnets";
 const SECURITY_GROUPS: &str = "--ecs-security-groups";
 const LISTENER: &str = "--ecs-listener";
+const DOMAIN: &str = "--ecs-domain";
 const EXECUTION_ROLE: &str = "--ecs-execution-role";
 const TASK_ROLE: &str = "--ecs-task-role";
 const ASSIGN_PUBLIC_IP: &str = "--ecs-assign-public-ip";

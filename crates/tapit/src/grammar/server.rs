@@ -75,6 +75,12 @@ pub static ECS_LISTENER: Flag = valued(
     "listener of an application load balancer that leads to the apps (default: one is made)",
     "TAPIT_ECS_LISTENER",
 );
+pub static ECS_DOMAIN: Flag = valued(
+    "ecs-domain",
+    "DOMAIN",
+    "apps answer as APP.DOMAIN (default: the first one answers under the load balancer's own name)",
+    "TAPIT_ECS_DOMAIN",
+);
 pub static ECS_EXECUTION_ROLE: Flag = valued(
     "ecs-execution-role",
     "ARN",
@@ -123,6 +129,7 @@ pub static ROWS: &[Row] = &[
             &ECS_SUBNETS,
             &ECS_SECURITY_GROUPS,
             &ECS_LISTENER,
+            &ECS_DOMAIN,
             &ECS_EXECUTION_ROLE,
             &ECS_TASK_ROLE,
             &ECS_ASSIGN_PUBLIC_IP,
@@ -189,6 +196,7 @@ pub fn engine(typed: &Typed) -> EngineWords {
         subnets: value(&ECS_SUBNETS),
         security_groups: value(&ECS_SECURITY_GROUPS),
         listener: value(&ECS_LISTENER),
+        domain: value(&ECS_DOMAIN),
         execution_role: value(&ECS_EXECUTION_ROLE),
         task_role: value(&ECS_TASK_ROLE),
         assign_public_ip: value(&ECS_ASSIGN_PUBLIC_IP),

@@ -13,7 +13,7 @@ fn a_container_that_was_killed_is_replaced_and_its_end_is_told() {
     assert_eq!((before.len(), containers.len()), (2, 2));
     docker::kill(&containers[0].id).expect("a container that runs");
 
-    let after = until(60, "replaced", || {
+    let after = until(100, "replaced", || {
         let now = healthy(&server.show("default"));
         holds(now.len() == 2 && now != before, format!("{now:?}")).map(|()| now)
     });

@@ -9,6 +9,7 @@ mod harness;
 mod support;
 
 mod deaths;
+mod faults;
 mod logs;
 mod page;
 mod rollouts;

@@ -100,7 +100,7 @@ impl Wire {
         let found = paths.iter().find_map(|path| xml::records(&text, path, &["Code", "Message"]).ok()?.pop());
         let error = found.unwrap_or_default();
         let (code, message) = (error.text("Code").unwrap_or_default(), error.text("Message").unwrap_or_default());
-        Err(answered(operation, Said { code, message, status: Some(reply.status) }))
+        Err(self.refusal(operation, Said { code, message, status: Some(reply.status) }).await)
     }
 
     /// Sends JSON, reads JSON.
@@ -126,7 +126,16 @@ impl Wire {
         let said: JsonError = serde_json::from_slice(&reply.body).unwrap_or_default();
         let code = said.kind.or(reply.error).unwrap_or_default();
         let said = Said { code: bare(&code), message: &said.message.unwrap_or_default(), status: Some(reply.status) };
-        Err(answered(operation, said))
+        Err(self.refusal(operation, said).await)
+    }
+
+    async fn refusal(&self, operation: Operation, said: Said<'_>) -> ApiError {
+        let error = answered(operation, said);
+        if error.fault == ApiFault::Credentials {
+            // They may have been renewed where they come from.
+            self.identities.forget().await;
+        }
+        error
     }
 
     async fn exchange(&self, unsigned: Unsigned<'_>) -> Result<Reply, ApiError> {
@@ -144,10 +153,6 @@ impl Wire {
             ApiError { operation, fault, text: chain(&error) }
         })?;
         let reply = read(response).await.map_err(|text| unavailable(operation, text))?;
-        if matches!(reply.status, 401 | 403) {
-            // They may have been renewed where they come from.
-            self.identities.forget().await;
-        }
         Ok(reply)
     }
 

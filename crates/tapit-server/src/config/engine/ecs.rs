@@ -3,7 +3,7 @@
 use tapit_ecs::EcsSettings;
 use tapit_model::Refusal;
 
-use super::{ASSIGN_PUBLIC_IP, EXECUTION_ROLE, EcsArgs, LISTENER, REGION, SECURITY_GROUPS, SUBNETS, TASK_ROLE};
+use super::{ASSIGN_PUBLIC_IP, DOMAIN, EXECUTION_ROLE, EcsArgs, LISTENER, REGION, SECURITY_GROUPS, SUBNETS, TASK_ROLE};
 
 /// As many subnets as a service takes.
 const SUBNETS_MAX: usize = 16;
@@ -16,6 +16,7 @@ pub(super) fn settings(args: EcsArgs) -> Result<EcsSettings, Refusal> {
         subnets: ids(SUBNETS, "subnet-", SUBNETS_MAX, args.subnets.as_deref())?,
         security_groups: ids(SECURITY_GROUPS, "sg-", SECURITY_GROUPS_MAX, args.security_groups.as_deref())?,
         listener: args.listener.map(listener).transpose()?,
+        domain: args.domain.map(domain).transpose()?,
         execution_role: args.execution_role.map(|arn| role(EXECUTION_ROLE, arn)).transpose()?,
         task_role: args.task_role.map(|arn| role(TASK_ROLE, arn)).transpose()?,
         assign_public_ip: args.assign_public_ip.map(|text| yes_or_no(&text)).transpose()?,
@@ -60,6 +61,17 @@ fn listener(arn: String) -> Result<String, Refusal> {
     }
     let fits = is_arn(&arn) && arn.contains(":listener/app/");
     if fits { Ok(arn) } else { Err(wrong(LISTENER, &arn, example)) }
+}
+
+/// As load balancers take it in a rule, behind the name of an app.
+fn domain(text: String) -> Result<String, Refusal> {
+    const LEGAL: &str = "give a domain of your own whose names lead to the load balancer, for example apps.example.com";
+    const LONGEST: usize = 64;
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let labels = || text.split('.').all(|label| !label.is_empty() && label.bytes().all(legal));
+    let top = text.rsplit_once('.').is_some_and(|(_, last)| last.bytes().all(|b| b.is_ascii_lowercase()));
+    let fits = text.len() <= LONGEST && labels() && top;
+    if fits { Ok(text) } else { Err(wrong(DOMAIN, &text, LEGAL)) }
 }
 
 fn role(flag: &str, arn: String) -> Result<String, Refusal> {

@@ -48,7 +48,7 @@ impl Server {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
         let mut child = self
             .program()
-            .args(["server", "--engine", "ecs", "--http", "127.0.0.1:0"])
+            .args(["server", "--engine", "ecs", "--http", "127.0.0.1:0", "--ecs-domain", "example.com"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
