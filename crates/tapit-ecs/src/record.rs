@@ -10,6 +10,7 @@ use crate::sight::Memory;
 
 /// One app's part of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AppRecord {
     pub cluster: Made,
     pub log_group: Made,
@@ -35,6 +36,7 @@ pub enum Taken {
 
 /// The way from the load balancer to the public process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TargetRecord {
     /// ARN of the target group.
     pub group: Option<String>,
@@ -51,6 +53,7 @@ pub struct TargetRecord {
 
 /// A look through the rules of a listener, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RuleSearch {
     pub taken: BTreeSet<u16>,
     /// All hosts that rules are for.
@@ -68,6 +71,7 @@ pub enum Made {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ProcessRecord {
     /// By ARN.
     pub definitions: BTreeMap<String, Definition>,

@@ -106,21 +106,31 @@ impl Server {
     /// A request to the app through its load balancer.
     #[track_caller]
     pub fn get(&self, app: &str, path: &str) -> http::Response {
-        let path = format!("{}{path}", self.balancer());
-        http::get(self.account.address(), &host(app), &path)
-            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()))
+        let (host, root) = self.place(app);
+        http::get(self.account.address(), &host, &format!("{root}{path}"))
+            .unwrap_or_else(|error| panic!("GET {path} of {host}: {error}\n{}", self.log()))
     }
 
     /// Requests to the app through its load balancer that keep coming.
     pub fn load(&self, app: &str) -> Load {
-        Load::start_at(self.account.address(), &host(app), &format!("{}/", self.balancer()))
+        let (host, root) = self.place(app);
+        Load::start_at(self.account.address(), &host, &format!("{root}/"))
     }
 
-    /// The path below which the emulator answers as the account's load balancer.
-    fn balancer(&self) -> String {
+    /// The host of the address that the app is said to have, and the path below which the emulator answers for it: none
+    /// for the load balancer's own name, one with its name for all others.
+    fn place(&self, app: &str) -> (String, String) {
+        let shown = self.tapit(&format!("-a {app} show process name=default -o json")).ok().json();
+        let host = shown["url"].as_str().and_then(|url| url.strip_prefix("http://"));
+        let host = host.unwrap_or_else(|| panic!("no address: {shown:#}"));
         let answer = self.account.query("Action=DescribeLoadBalancers&Version=2015-12-01");
-        let name = answer.split_once("<LoadBalancerName>").and_then(|(_, rest)| rest.split('<').next());
-        format!("/_alb/{}", name.unwrap_or_else(|| panic!("no load balancer: {answer}")))
+        let element = |name: &str| {
+            let rest = answer.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split('<').next());
+            rest.unwrap_or_else(|| panic!("no load balancer: {answer}"))
+        };
+        let is_own = element("DNSName").eq_ignore_ascii_case(host);
+        let root = if is_own { String::new() } else { format!("/_alb/{}", element("LoadBalancerName")) };
+        (host.to_owned(), root)
     }
 
     fn log_path(&self) -> PathBuf {
@@ -176,9 +186,4 @@ impl Drop for Server {
         }
         self.reap();
     }
-}
-
-/// A host that leads to an app; the emulator takes names below `localhost` for buckets.
-fn host(app: &str) -> String {
-    format!("{app}.example.com")
 }
