@@ -230,3 +230,9 @@ async fn a_network_is_needed_and_one_zone_carries_no_load_balancer() {
     assert_eq!(of(&account.examined(&given).await, "network").state, State::Lacking);
     assert_eq!(of(&Account { zones: 0, ..Account::default() }.checked().await, "network").state, State::Missing);
 }
+
+#[test]
+fn the_policy_that_people_read_is_the_one_that_is_checked() {
+    let text = include_str!("../../../../docs/ecs.md");
+    assert!(text.contains(include_str!("policy.json").trim()), "docs/ecs.md holds another policy");
+}

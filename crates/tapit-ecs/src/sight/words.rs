@@ -35,7 +35,7 @@ const MEANINGS: &[Meaning] = &[
     Meaning {
         of: PULL,
         says: &["toomanyrequests", "rate limit"],
-        means: "the registry gives no more images for now, as it was asked too often: take the image from one that knows \
+        means: "the registry gives no more images, as it was asked too often: take the image from one that knows \
                 you, such as ECR",
     },
     Meaning {

@@ -18,6 +18,7 @@ const RESTARTED: usize = 20;
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_apps_are_made_kept_and_mended_within_the_rates_of_aws() {
+    let real = std::time::Instant::now();
     let mut town = Town::planned();
     let mut calls = Vec::new();
     let engine = town.bed.engine().await;
@@ -28,10 +29,12 @@ async fn two_hundred_apps_are_made_kept_and_mended_within_the_rates_of_aws() {
     assert!(made < 80 * MINUTE, "{made:?}");
     sleep(10 * MINUTE).await;
     calls.extend(town.bed.take_calls());
+    eprintln!("REAL made {:?}", real.elapsed());
     limits::check(&format!("made in {made:?}"), &calls);
 
     sleep(HOUR).await;
     let idle = town.bed.take_calls();
+    eprintln!("REAL idle {:?}", real.elapsed());
     limits::check("an idle hour", &idle);
     // A page of services or two for each app every 15 s, and its tasks and its targets every minute.
     let per_minute = idle.len() / 60;
@@ -47,9 +50,11 @@ async fn two_hundred_apps_are_made_kept_and_mended_within_the_rates_of_aws() {
     println!("a new server has looked at everything after {found:?}");
     assert!(found < 2 * MINUTE, "{found:?}");
     assert_eq!(town.bed.account.changes().iter().filter(|(call, _)| call.at.0 > last(&calls)).count(), 0);
+    eprintln!("REAL found {:?}", real.elapsed());
     let killed = town.kill(KILLED);
     town.restart(&engine, RESTARTED).await;
     let mended = town.settles(&engine, &killed).await;
+    eprintln!("REAL mended {:?}", real.elapsed());
     println!("{KILLED} tasks killed and {RESTARTED} processes restarted: healthy after {mended:?}");
     assert!(mended < 5 * MINUTE, "{mended:?}");
     sleep(3 * MINUTE).await;

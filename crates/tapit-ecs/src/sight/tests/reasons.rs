@@ -71,7 +71,7 @@ fn an_image_that_cannot_be_pulled_says_what_to_do() {
         ),
         (
             "toomanyrequests: You have reached your pull rate limit",
-            "the registry gives no more images for now, as it was asked too often: take the image from one that knows \
+            "the registry gives no more images, as it was asked too often: take the image from one that knows \
              you, such as ECR",
         ),
         ("something new", "the image could not be pulled"),
