@@ -73,7 +73,9 @@ fn server_args(data_dir: PathBuf, words: ServerWords) -> ServerArgs {
 
 fn engine_args(words: EngineWords) -> EngineArgs {
     let EngineWords { name, capacity_memory, spares_memory, reserve_memory, ecs } = words;
-    let EcsWords { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip } = ecs;
-    let ecs = EcsArgs { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip };
+    let EcsWords { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip } =
+        ecs;
+    let ecs =
+        EcsArgs { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip };
     EngineArgs { name, capacity_memory, spares_memory, reserve_memory, ecs }
 }

@@ -9,6 +9,7 @@ mod bundle;
 mod cycles;
 mod density;
 mod docker;
+mod ecs;
 mod exec;
 mod logs;
 mod memory;
@@ -58,7 +59,7 @@ struct Named {
     run: fn(&Bench) -> Result<(), BenchError>,
 }
 
-const BENCHES: [Named; 8] = [
+const BENCHES: [Named; 9] = [
     Named {
         name: "start",
         about: "from the call to the program's first instruction, beside crun, runc, podman, docker",
@@ -75,6 +76,7 @@ const BENCHES: [Named; 8] = [
     },
     Named { name: "siblings", about: "answers of one process while another misbehaves", run: siblings::run },
     Named { name: "cycles", about: "apps made and deleted while server and monitors are killed", run: cycles::run },
+    Named { name: "ecs", about: "cpu and memory of the engine for ECS with 2,000 processes", run: ecs::run },
 ];
 
 /// Builds the release binary where needed, measures, prints. Without a name all benches run.

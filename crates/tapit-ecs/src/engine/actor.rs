@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::locations::Locations;
-use super::looking::{Eyes, Stir};
+use super::looking::{self, Eyes, Stir};
 use super::pace;
 use super::rests::{Rests, Trouble};
 use super::shared::{Call, Shared};
@@ -315,6 +315,15 @@ impl Actor {
         true
     }
 
+    /// Pages of services that all apps together have.
+    fn pages_of_all(&self) -> usize {
+        let mut state = self.shared.state();
+        if let Some(app) = state.apps.get_mut(&self.app) {
+            app.pages = looking::pages(&self.look);
+        }
+        state.apps.values().map(|app| app.pages).sum()
+    }
+
     fn time_to_wait(&self, end: &End) -> Duration {
         let pace = &self.shared.pace;
         let now = self.shared.clock.moment();
@@ -322,7 +331,7 @@ impl Actor {
         let rests = !self.rests.is_empty() && self.instances == Stir::Still;
         let usual = match end.plan {
             Some(_) if self.stir == Stir::UnderWay && !rests => pace.busy_after(self.in_vain),
-            Some(_) | None => pace.idle,
+            Some(_) | None => pace.idle_among(self.pages_of_all()),
         };
         // A place is only asked for again where something is planned.
         let places = end.plan.as_ref().and_then(|_| self.locations.until(now));

@@ -148,6 +148,11 @@ fn agrees(service: &Service, tasks: &[Task]) -> bool {
     u32::try_from(running) == Ok(service.running)
 }
 
+/// Calls that the next look at services takes.
+pub fn pages(look: &Look) -> usize {
+    look.services.len().div_ceil(SERVICES_AT_ONCE)
+}
+
 /// Nothing has happened since: whatever does leaves an event, or changes a count or a deployment.
 fn is_same(now: &[Service], before: &[Service]) -> bool {
     let newest = |service: &Service| service.events.first().map(|event| event.id.clone());

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use crate::api::Operation;
+use crate::meter::{RATES, class};
+
 /// Times between two looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// While something is under way; grows a little as long as nothing comes of it.
     pub busy: Duration,
-    /// While all is as wanted.
+    /// While all is as wanted, unless there is so much to look at that it must be more.
     pub idle: Duration,
     /// So often, also tasks of an app in which nothing seems to happen are looked at.
     pub whole: Duration,
@@ -45,6 +48,19 @@ pub fn back_off(failures: u32) -> Duration {
     Duration::from_secs(1 << doublings).min(BACK_OFF_AT_MOST)
 }
 
+/// Of the calls that we may look at services with, idle apps take this part: the others are for those that are waited for.
+const IDLE_SHARE: f64 = 0.5;
+
+impl Pace {
+    /// Between two looks at an app in which all is as wanted, where all apps together have so many pages of services.
+    pub fn idle_among(&self, pages: usize) -> Duration {
+        let reads = class(Operation::DescribeServices);
+        let per_second = RATES.iter().find(|rate| rate.class == reads).map(|rate| rate.ours().per_second);
+        let least = per_second.map_or(0.0, |per_second| pages as f64 / (per_second * IDLE_SHARE));
+        self.idle.max(Duration::from_secs_f64(least))
+    }
+}
+
 /// For moments, which count milliseconds.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -61,6 +77,12 @@ mod tests {
         assert_eq!(seconds, [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.0]);
         let slow = Pace { busy: Duration::from_secs(9), ..pace };
         assert_eq!(slow.busy_after(3), Duration::from_secs(9), "a slow pace is not hurried");
+    }
+
+    #[test]
+    fn idle_looks_leave_half_of_the_calls_to_others_however_much_there_is() {
+        let seconds = [0, 1, 120, 200, 400].map(|pages| Pace::default().idle_among(pages).as_secs());
+        assert_eq!(seconds, [15, 15, 15, 25, 50]);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct AppState {
     pub trouble: Option<String>,
     /// For which the load balancer leads to it.
     pub hosts: Vec<String>,
+    /// Calls that a look at its services takes.
+    pub pages: usize,
     /// It has a task.
     is_tended: bool,
     pub call: Call,

@@ -30,6 +30,14 @@ pub(super) struct ProcessPlan {
     pub busy: bool,
 }
 
+impl ProcessPlan {
+    /// Something is missing that must come first.
+    fn wait(&mut self) {
+        self.busy = true;
+        self.acted = false;
+    }
+}
+
 pub(super) fn is_gone(service: &Service) -> bool {
     service.status == ServiceStatus::Inactive
 }
@@ -130,6 +138,15 @@ fn is_believed(at: Moment, now: Moment) -> bool {
     at <= now && now.since(at) < BELIEVED_MS
 }
 
+/// The revision that a kind's instances are to run.
+enum Revision<'a> {
+    Registered(&'a str),
+    /// What is to be done to have it.
+    ToBeMade(Box<Deed>),
+    /// Nobody can tell yet where ECS finds the image.
+    Unknown,
+}
+
 /// One process that is to run.
 struct About<'a> {
     inputs: &'a Inputs<'a>,
@@ -168,36 +185,33 @@ impl About<'_> {
         }
     }
 
-    /// The revision to run; until it is there, what is to be done to have it.
-    fn definition(&self, kind: InstanceKind) -> Result<&str, Option<Deed>> {
+    fn definition(&self, kind: InstanceKind) -> Revision<'_> {
         let ours = |what: &Definition| what.kind == kind && what.generation == self.formation.generation;
         if let Some((arn, _)) = self.record.definitions.iter().rev().find(|(_, what)| ours(what)) {
-            return Ok(arn);
+            return Revision::Registered(arn);
         }
         let key = ProcessKey::new(self.inputs.app, self.name);
         let family = self.inputs.install.family(&key, kind);
         if self.record.registering.contains_key(&family) {
-            return Err(Some(find(self.name, &family)));
+            return Revision::ToBeMade(Box::new(find(self.name, &family)));
         }
-        let Some(location) = self.location else { return Err(None) };
+        let Some(location) = self.location else { return Revision::Unknown };
         let new = definition::new(self.inputs, &key, kind, (self.formation, location));
         let fingerprint = definition::fingerprint_of(&new.container.labels).unwrap_or_default().to_owned();
         let what = Definition { kind, generation: self.formation.generation, fingerprint };
-        Err(Some(Deed::Register { process: self.name.clone(), what, definition: Box::new(new) }))
+        let register = Deed::Register { process: self.name.clone(), what, definition: Box::new(new) };
+        Revision::ToBeMade(Box::new(register))
     }
 
     fn create(&self, kind: InstanceKind, plan: &mut ProcessPlan) {
         let ready =
             if self.formation.public { app::is_public_ready(self.inputs) } else { app::is_ready(self.inputs.record) };
-        let arn = match self.definition(kind) {
-            Ok(arn) => arn,
-            Err(deed) => {
-                plan.deeds.extend(deed);
-                plan.busy = true;
-                return;
-            }
-        };
         plan.busy = true;
+        let arn = match self.definition(kind) {
+            Revision::Registered(arn) => arn,
+            Revision::ToBeMade(deed) => return plan.deeds.push(*deed),
+            Revision::Unknown => return,
+        };
         let Some(group) = self.inputs.record.security_group.clone().filter(|_| ready) else { return };
         let inputs = self.inputs;
         let key = ProcessKey::new(inputs.app, self.name);
@@ -262,14 +276,13 @@ impl About<'_> {
             None
         } else {
             match self.definition(kind) {
-                Ok(arn) if arn == current || self.is_given_up(arn, seen) => None,
-                Ok(arn) => Some(arn.to_owned()),
-                Err(deed) => {
-                    plan.deeds.extend(deed);
-                    plan.busy = true;
-                    plan.acted = false;
-                    return;
+                Revision::Registered(arn) if arn == current || self.is_given_up(arn, seen) => None,
+                Revision::Registered(arn) => Some(arn.to_owned()),
+                Revision::ToBeMade(deed) => {
+                    plan.deeds.push(*deed);
+                    return plan.wait();
                 }
+                Revision::Unknown => return plan.wait(),
             }
         };
         plan.busy |= !is_steady(seen);

@@ -244,5 +244,11 @@ pub fn target_group(name: &str) -> NewTargetGroup {
 
 pub fn rule(listener: &str, priority: u16, target_group: &str) -> Request {
     let (listener, target_group) = (listener.to_owned(), target_group.to_owned());
-    Request::CreateRule { listener, priority, hosts: vec!["shop.example.com".to_owned()], target_group, tags: Tags::new() }
+    Request::CreateRule {
+        listener,
+        priority,
+        hosts: vec!["shop.example.com".to_owned()],
+        target_group,
+        tags: Tags::new(),
+    }
 }

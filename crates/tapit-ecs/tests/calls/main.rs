@@ -15,11 +15,13 @@ fn the_calls_of_each_operation_are_those_that_the_docs_tell() {
     println!("{operations}\n{idle}");
     let docs = include_str!("../../../../docs/ecs.md");
     let section = docs.split_once(SECTION).map(|(_, section)| section).expect("docs/ecs.md tells of calls");
-    for table in [operations, idle] {
-        for line in table.lines() {
-            assert!(section.lines().any(|told| told == line), "docs/ecs.md does not tell:\n{line}");
-        }
+    let section = section.split("\n##").next().unwrap_or_default();
+    let told: Vec<&str> = section.lines().filter(|line| line.starts_with('|')).collect();
+    let made: Vec<&str> = operations.lines().chain(idle.lines()).collect();
+    for line in &made {
+        assert!(told.contains(line), "docs/ecs.md does not tell:\n{line}");
     }
+    assert_eq!(told, made);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tapit_ecs::Ecs;
 use tapit_ecs::sim::Setup;
 use tapit_engine::Engine;
-use tapit_model::{AppName, Formation, InstanceKey, ProcessKey, ProcessTarget, Revision};
+use tapit_model::{AppName, Formation, InstanceKey, Lifecycle, Presence, ProcessKey, ProcessTarget, Revision};
 use tokio::time::sleep;
 
 use crate::paused::{Bed, formation, image, is_settled, key, until};
@@ -43,7 +43,7 @@ impl Scene {
     }
 
     async fn goes(&mut self, what: &'static str, keys: &[ProcessKey]) {
-        let targets = keys.iter().map(|key| self.bed.absent(key)).collect();
+        let targets = keys.iter().map(|key| self.bed.target(key, Presence::Absent(Lifecycle::default()))).collect();
         let engine = Arc::clone(&self.engine);
         let done = async || {
             let all = engine.observe().await.expect("can be looked at");
@@ -135,11 +135,11 @@ pub async fn reading() -> Vec<String> {
     assert!(engine.url(&app).is_some());
     engine.warnings();
     assert_eq!(engine.capacity(), None);
-    let reads: Vec<_> = scene.bed.take_calls().iter().map(|made| made.operation.to_string()).collect();
+    let reads: Vec<_> = scene.bed.take_calls().iter().map(|made| made.request.operation().to_string()).collect();
     // A log is read where it is, one page for each instance.
     let id = all.iter().flat_map(|seen| &seen.instances).next().expect("an instance").id.clone();
     engine.log_tail(&InstanceKey { app, id }, 10).await.expect("is read");
-    let logs: Vec<_> = scene.bed.take_calls().iter().map(|made| made.operation.to_string()).collect();
+    let logs: Vec<_> = scene.bed.take_calls().iter().map(|made| made.request.operation().to_string()).collect();
     assert_eq!(logs, ["logs:GetLogEvents"]);
     engine.close().await;
     reads

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use tapit_ecs::meter::{Class, RATES, class};
-
-use crate::paused::Made;
+use tapit_ecs::sim::Call;
 
 /// How calls of one class came, beside what AWS allows.
 pub struct Use {
@@ -24,14 +23,18 @@ impl std::fmt::Display for Use {
 }
 
 /// Of each class that was called.
-pub fn used(calls: &[Made]) -> Vec<Use> {
-    RATES.iter().map(|rate| of(calls, rate.class, (rate.burst, rate.per_second))).filter(|used| used.calls > 0).collect()
+pub fn used(calls: &[Call]) -> Vec<Use> {
+    RATES
+        .iter()
+        .map(|rate| of(calls, rate.class, (rate.burst, rate.per_second)))
+        .filter(|used| used.calls > 0)
+        .collect()
 }
 
-fn of(calls: &[Made], of: Class, (burst, per_second): (f64, f64)) -> Use {
+fn of(calls: &[Call], of: Class, (burst, per_second): (f64, f64)) -> Use {
     let mut seconds: BTreeMap<i64, usize> = BTreeMap::new();
     let (mut left, mut least_left, mut then) = (burst, burst, None);
-    let times = calls.iter().filter(|made| class(made.operation) == of).map(|made| made.at);
+    let times = calls.iter().filter(|made| class(made.request.operation()) == of).map(|made| made.at.0);
     for at in times {
         *seconds.entry(at / 1000).or_default() += 1;
         let passed = (at - then.unwrap_or(at)) as f64 / 1000.0;
@@ -44,7 +47,7 @@ fn of(calls: &[Made], of: Class, (burst, per_second): (f64, f64)) -> Use {
 }
 
 /// Prints all of it, and fails where AWS would have refused a call.
-pub fn check(title: &str, calls: &[Made]) {
+pub fn check(title: &str, calls: &[Call]) {
     let all = used(calls);
     println!("{title}: {} calls", calls.len());
     all.iter().for_each(|used| println!("  {used}"));
@@ -54,10 +57,12 @@ pub fn check(title: &str, calls: &[Made]) {
 
 #[test]
 fn calls_beyond_a_bucket_are_noticed() {
-    use tapit_ecs::api::Operation;
-    let made = |at| Made { at, operation: Operation::CreateCluster, looked_at: None };
-    let burst: Vec<Made> = (0..20).map(|_| made(0)).collect();
-    let left = |calls: &[Made]| used(calls).first().map(|used| used.least_left);
+    use tapit_ecs::api::Request;
+    use tapit_model::Timestamp;
+    let request = || Request::DeleteCluster { name: "shop".to_owned() };
+    let made = |at| Call { number: 1, at: Timestamp(at), request: request() };
+    let burst: Vec<Call> = (0..20).map(|_| made(0)).collect();
+    let left = |calls: &[Call]| used(calls).first().map(|used| used.least_left);
     assert_eq!(left(&burst), Some(0.0));
     assert_eq!(left(&[burst.clone(), vec![made(1000)]].concat()), Some(0.0), "one a second comes back");
     assert_eq!(left(&[burst, vec![made(500)]].concat()), Some(-0.5));

@@ -10,15 +10,17 @@ use tapit_model::{Formation, InstanceState, ProcessKey, ProcessTarget, Revision}
 
 use crate::paused::{Bed, formation, is_settled, key, until};
 
+pub const MINUTE: Duration = Duration::from_secs(60);
 pub const APPS: usize = 200;
 pub const PROCESSES: usize = 10;
-const STEP: Duration = Duration::from_secs(5);
 /// That a process has spot instances as well.
 const SPOT_EVERY: usize = 5;
 
 pub struct Town {
     pub bed: Bed,
     pub wanted: Vec<(ProcessKey, Formation)>,
+    /// Calls that changed something while it was made.
+    pub changes: usize,
 }
 
 impl Town {
@@ -34,19 +36,20 @@ impl Town {
             (key(&format!("app-{app}"), &name), formation(&name, (demand, spot)))
         });
         let wanted = wanted.collect();
-        Self { bed, wanted }
+        Self { bed, wanted, changes: 0 }
     }
 
     /// Made without regard for rates: AWS lets an account register a definition a second.
     pub async fn made() -> Self {
-        let town = Self::planned();
+        let mut town = Self::planned();
         let engine = town.bed.engine_over(town.bed.account.clone()).await;
         engine.adopt(Vec::new()).await.expect("adopts nothing");
         town.order(&engine).await;
-        town.settles(&engine, &BTreeSet::new()).await;
+        town.settles(&engine, (&BTreeSet::new(), MINUTE)).await;
         tokio::time::sleep(Duration::from_secs(120)).await;
         engine.close().await;
         town.bed.take_calls();
+        town.changes = town.bed.account.changes().len();
         town
     }
 
@@ -72,9 +75,9 @@ impl Town {
         .await
     }
 
-    /// Every process is as wanted, and none of these instances is left; tells how long that took.
-    pub async fn settles(&self, engine: &Ecs, killed: &BTreeSet<String>) -> Duration {
-        until("all is healthy", STEP, async || {
+    /// Every process is as wanted, and none of these instances is left; looks so often, and tells how long that took.
+    pub async fn settles(&self, engine: &Ecs, (killed, step): (&BTreeSet<String>, Duration)) -> Duration {
+        until("all is healthy", step, async || {
             let all = engine.observe().await.expect("can be looked at");
             let lives = |id: &str| killed.contains(id);
             let is_so = |(key, wanted): &(ProcessKey, Formation)| {

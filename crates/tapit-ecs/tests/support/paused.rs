@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapit_ecs::api::{Operation, Request, SharedApi};
+use tapit_ecs::api::SharedApi;
 use tapit_ecs::engine::clock::TokioClock;
 use tapit_ecs::engine::pace::Pace;
 use tapit_ecs::meter::Metered;
-use tapit_ecs::sim::{Account, Setup, Time};
+use tapit_ecs::sim::{Account, Call, Setup, Time};
 use tapit_ecs::{Ecs, EcsConfig, EcsSettings, Install, TaskImages};
 use tapit_engine::conformance::Routes;
 use tapit_engine::fake::Fake;
@@ -22,19 +22,9 @@ use tapit_model::*;
 /// Far more than anything takes here.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
-/// One call that reached the account.
-#[derive(Debug, Clone)]
-pub struct Made {
-    /// In milliseconds of the account's time.
-    pub at: i64,
-    pub operation: Operation,
-    /// The cluster whose services were asked for, if they were.
-    pub looked_at: Option<String>,
-}
-
 pub struct Bed {
     pub account: Arc<Account>,
-    calls: Arc<Mutex<Vec<Made>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
     images: Arc<NamedImages>,
     dir: tempfile::TempDir,
     revision: AtomicU64,
@@ -48,12 +38,7 @@ impl Bed {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&calls);
         account.faults().on_call(move |call| {
-            let looked_at = match &call.request {
-                Request::DescribeServices { cluster, .. } => Some(cluster.clone()),
-                _ => None,
-            };
-            let made = Made { at: call.at.0, operation: call.request.operation(), looked_at };
-            record.lock().unwrap_or_else(PoisonError::into_inner).push(made);
+            record.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
             None
         });
         let images = Arc::new(NamedImages(Fake::new(MemoryMib::from_mib(1024), Arc::new(Routes::default()))));
@@ -81,7 +66,7 @@ impl Bed {
     }
 
     /// The calls since the last time that they were taken.
-    pub fn take_calls(&self) -> Vec<Made> {
+    pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -89,11 +74,7 @@ impl Bed {
         self.target(key, Presence::Present(Box::new(formation.clone())))
     }
 
-    pub fn absent(&self, key: &ProcessKey) -> ProcessTarget {
-        self.target(key, Presence::Absent(Lifecycle::default()))
-    }
-
-    fn target(&self, key: &ProcessKey, presence: Presence) -> ProcessTarget {
+    pub fn target(&self, key: &ProcessKey, presence: Presence) -> ProcessTarget {
         let revision = Revision(self.revision.fetch_add(1, Ordering::Relaxed) + 1);
         ProcessTarget { key: key.clone(), revision, presence }
     }

@@ -2,8 +2,8 @@
 
 use tapit_model::InstanceKey;
 
-use super::{Nature, Subject};
 use super::stage::{Stage, key};
+use super::{Nature, Subject};
 use crate::{EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession};
 
 const TERM: u8 = 15;

@@ -99,7 +99,8 @@ const SPARES: MemoryMib = MemoryMib::from_mib(64);
 impl EcsArgs {
     /// The first flag that was given, if any was.
     fn given(&self) -> Option<&'static str> {
-        let Self { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip } = self;
+        let Self { region, subnets, security_groups, listener, domain, execution_role, task_role, assign_public_ip } =
+            self;
         let flags = [
             (REGION, region),
             (SUBNETS, subnets),

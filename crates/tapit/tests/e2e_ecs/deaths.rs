@@ -67,13 +67,15 @@ fn containers_serve_on_while_no_server_runs_and_the_next_one_takes_them_over() {
     let Some(mut server) = Server::with_images() else { return };
     server.tapit(&format!("create app shop image=web:v1 {SMALL} demand=2 --wait")).ok();
     let before = (healthy(&server.show("default")), server.account().containers());
+    let load = server.load("shop");
     server.kill9();
-    assert_eq!(server.get("shop", "/").status, 200);
+    load.until_answered(50);
     server.start();
     until(30, "taken over", || {
         let now = healthy(&server.show("default"));
         holds(now == before.0, format!("{now:?} instead of {:?}", before.0))
     });
+    load.finish().assert_none_failed("a server that is killed, on ECS");
     let ids = |containers: &[docker::Container]| containers.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&server.account().containers()), ids(&before.1), "none is doubled, none is new");
 }

@@ -69,6 +69,7 @@ fn domain(text: String) -> Result<String, Refusal> {
     const LONGEST: usize = 64;
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let labels = || text.split('.').all(|label| !label.is_empty() && label.bytes().all(legal));
+    // Rules take letters alone behind the last dot.
     let top = text.rsplit_once('.').is_some_and(|(_, last)| last.bytes().all(|b| b.is_ascii_lowercase()));
     let fits = text.len() <= LONGEST && labels() && top;
     if fits { Ok(text) } else { Err(wrong(DOMAIN, &text, LEGAL)) }
@@ -120,6 +121,7 @@ mod tests {
             subnets: some("subnet-0a, subnet-1b,subnet-0a"),
             security_groups: some("sg-7"),
             listener: some(LISTENER_ARN),
+            domain: some("apps.example.com"),
             execution_role: some("arn:aws:iam::123456789012:role/run"),
             task_role: some("arn:aws:iam::123456789012:role/path/be"),
             assign_public_ip: some("false"),
@@ -127,6 +129,7 @@ mod tests {
         let settings = settings(given).expect("legal");
         assert_eq!(settings.subnets, ["subnet-0a", "subnet-1b"]);
         assert_eq!((settings.security_groups, settings.assign_public_ip), (vec!["sg-7".to_owned()], Some(false)));
+        assert_eq!(settings.domain, some("apps.example.com"));
         assert_eq!((settings.listener, settings.region), (some(LISTENER_ARN), some("us-gov-west-1")));
         assert_eq!(settings.task_role, some("arn:aws:iam::123456789012:role/path/be"));
     }
@@ -145,6 +148,11 @@ mod tests {
         let balancer = LISTENER_ARN.replace(":listener/", ":loadbalancer/");
         refused(EcsArgs { listener: some(&balancer), ..args() }, &["that is a load balancer", "listener/app"]);
         refused(EcsArgs { listener: some("web"), ..args() }, &["--ecs-listener \"web\"", "ARN of a listener"]);
+        for bad in
+            ["", "com", "*.example.com", "example.*", "Example.com", "a..com", "example.c0m", "https://example.com"]
+        {
+            refused(EcsArgs { domain: some(bad), ..args() }, &["--ecs-domain", "apps.example.com"]);
+        }
         refused(EcsArgs { execution_role: some("run"), ..args() }, &["--ecs-execution-role", "role/NAME"]);
         refused(EcsArgs { task_role: some("arn:aws:iam::1:user/me"), ..args() }, &["--ecs-task-role", "role/NAME"]);
         refused(EcsArgs { assign_public_ip: some("yes"), ..args() }, &["--ecs-assign-public-ip", "true or false"]);
