@@ -201,6 +201,7 @@ impl Subject for Bed {
     }
 
     fn left_over(&self) -> Vec<String> {
+        self.account.let_containers_leave();
         self.account.left_over()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -10,6 +11,10 @@ use super::emulator::{Emulator, REGION};
 use super::plain_http::{self, Ask};
 use super::registry::{self, Image};
 use super::strict::Strict;
+
+/// How long a container may stay after all that wanted it is gone.
+const LEAVING: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 pub struct Account {
     id: String,
@@ -147,8 +152,17 @@ impl Account {
         left
     }
 
+    /// Gives containers a moment to go: the emulator may be starting one while its service is deleted, and notices late.
+    pub fn let_containers_leave(&self) {
+        let end = Instant::now() + LEAVING;
+        while !self.containers().is_empty() && Instant::now() < end {
+            std::thread::sleep(LOOK);
+        }
+    }
+
     #[track_caller]
     pub fn assert_empty(&self) {
+        self.let_containers_leave();
         let left = self.left_over();
         assert!(left.is_empty(), "left in the account:\n{}", left.join("\n"));
     }
