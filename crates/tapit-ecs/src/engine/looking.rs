@@ -59,8 +59,7 @@ impl Eyes {
             || self.whole_at.is_none()
             || !services.iter().filter(|service| service.status != ServiceStatus::Inactive).all(is_steady)
             || !services.iter().all(|service| agrees(service, &last.tasks))
-            || !is_same(&services, &last.services)
-            || !is_complete(&services, sought.tasks.len());
+            || !is_same(&services, &last.services);
         let overdue = self.whole_at.is_none_or(|then| moment.since(then) >= pace::millis(shared.pace.whole));
         if !stirs && !overdue {
             let (tasks, targets) = (last.tasks.clone(), last.targets.clone());
@@ -164,12 +163,6 @@ fn is_same(now: &[Service], before: &[Service]) -> bool {
         )
     };
     now.len() == before.len() && now.iter().zip(before).all(|(now, before)| essence(now) == essence(before))
-}
-
-/// As many tasks are known as are wanted: a service that was told of another count shows it before its tasks follow.
-fn is_complete(services: &[Service], known: usize) -> bool {
-    let active = services.iter().filter(|service| service.status == ServiceStatus::Active);
-    active.map(|service| service.desired as usize).sum::<usize>() == known
 }
 
 /// Whether something new is to be seen that people or plans would want to know.
