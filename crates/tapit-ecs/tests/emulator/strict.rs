@@ -277,6 +277,20 @@ fn a_priority_is_given_once_and_a_rule_names_what_is_there() {
 }
 
 #[test]
+fn a_host_has_letters_alone_behind_its_last_dot() {
+    let account = Canned::with_everything();
+    account.passes(&rule(2, "tg"));
+    for host in ["shop.*", "shop", "shop.c0m", "shop.", "sh/op.com"] {
+        let call = elb(&format!(
+            "Action=CreateRule&ListenerArn=listener&Priority=2&Conditions.member.1.Field=host-header\
+             &Conditions.member.1.HostHeaderConfig.Values.member.1={host}\
+             &Actions.member.1.Type=forward&Actions.member.1.TargetGroupArn=tg"
+        ));
+        account.refuses(&call, "ValidationError");
+    }
+}
+
+#[test]
 fn a_security_group_stays_while_a_service_is_in_it() {
     let mut account = Canned::with_everything();
     let delete = query("2016-11-15", "Action=DeleteSecurityGroup&GroupId=sg-1");

@@ -135,6 +135,9 @@ fn create_rule(ledger: &Ledger, form: &Form) -> Checked {
     if values.is_empty() || values.len() > 5 || values.iter().any(|value| value.len() > 128) {
         return Err(wrong("A rule has between one and five condition values of at most 128 characters"));
     }
+    if !values.iter().all(|value| is_host(value)) {
+        return Err(wrong("A host has a dot, and letters alone behind the last one"));
+    }
     let balancer_of = |listener: &str| ledger.listeners.get(listener).map(|one| one.balancer.as_str());
     for target in targets(form, "Actions") {
         if !ledger.target_groups.contains_key(&target) {
@@ -147,6 +150,13 @@ fn create_rule(ledger: &Ledger, form: &Form) -> Checked {
         }
     }
     Ok(())
+}
+
+/// The only conditions that this engine makes are for hosts. Wildcards may stand anywhere but behind the last dot.
+fn is_host(value: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-.*?".contains(&byte);
+    let top = value.rsplit_once('.').map_or("", |(_, top)| top);
+    value.bytes().all(legal) && !top.is_empty() && top.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Security groups.
