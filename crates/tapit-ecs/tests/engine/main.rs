@@ -1,6 +1,7 @@
 //! The engine against an account in memory, in virtual time.
 
 mod breaks;
+mod fallback;
 mod logs;
 mod looks;
 mod many;
