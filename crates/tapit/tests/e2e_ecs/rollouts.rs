@@ -14,6 +14,12 @@ fn containers(server: &Server) -> BTreeSet<String> {
     server.account().containers().into_iter().map(|container| container.id).collect()
 }
 
+/// Of all instances, as a target of the load balancer is named.
+fn addresses(shown: &Value) -> BTreeSet<String> {
+    let instances = shown["instances"].as_array().expect("a list");
+    instances.iter().filter_map(|one| one["ip"].as_str()).map(|ip| format!(" {ip}:")).collect()
+}
+
 #[test]
 fn a_restart_and_a_new_image_replace_every_container_and_lose_no_request() {
     let Some(server) = Server::with_images() else { return };
@@ -46,11 +52,14 @@ fn an_image_that_exits_at_once_is_rolled_back_while_the_old_one_serves() {
     let Some(server) = Server::with_images() else { return };
     server.tapit(&format!("create app shop image=web:v1 {SMALL} demand=2 --wait")).ok();
     let before = (healthy(&server.show("default")), containers(&server));
+    let serving = addresses(&server.show("default"));
     let load = server.load("shop");
     load.until_answered(SOME);
     server.tapit("set process image=web:failing --wait").exits(1);
     load.until_answered(SOME);
-    load.finish().assert_none_failed("an image that exits at once on ECS");
+    // AWS's load balancer sends nothing to a target before it has passed a check; the emulator's makes none.
+    let never_checked = |why: &str| why.contains("connect error") && !serving.iter().any(|ip| why.contains(ip));
+    load.finish().forgive(never_checked).assert_none_failed("an image that exits at once on ECS");
 
     let shown = until(60, "rid of the new generation", || {
         let shown = server.show("default");
