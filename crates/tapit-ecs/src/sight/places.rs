@@ -57,6 +57,11 @@ fn open(memory: &Memory) -> Vec<Open> {
     left.collect()
 }
 
+/// Some of ECS's times come in whole seconds, and then a replacement seems older than the end that it was made for.
+fn second(at: Timestamp) -> i64 {
+    at.0.div_euclid(1000)
+}
+
 fn pairs(memory: &Memory, open: &mut Vec<Open>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (arn, task) in memory.oldest_first().into_iter().filter(|(_, task)| task.took.is_none()) {
@@ -65,7 +70,7 @@ fn pairs(memory: &Memory, open: &mut Vec<Open>) -> Vec<(String, String)> {
                 && place.generation == task.generation
                 // None takes its own, also where all happened within one tick of ECS's clock.
                 && place.made_at < task.created_at
-                && place.left_at <= task.created_at
+                && second(place.left_at) <= second(task.created_at)
         };
         if let Some(at) = open.iter().position(fits) {
             pairs.push((arn.to_owned(), open.remove(at).arn));

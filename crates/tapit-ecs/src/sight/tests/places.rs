@@ -25,6 +25,19 @@ fn a_new_task_takes_the_place_of_the_one_that_failed() {
 }
 
 #[test]
+fn a_replacement_may_be_dated_by_the_second() {
+    let mut bench = Bench::new(1, 0);
+    bench.healthy(&["a"], Demand);
+    bench.pass(1);
+    bench.exits("a", 3);
+    let whole = bench.ecs_now();
+    let ended = Some(Timestamp(whole.0 + 400));
+    (bench.task("a").stopping_at, bench.task("a").stopped_at) = (ended, ended);
+    bench.made("b", Demand);
+    assert_eq!(bench.lines()[1], "b demand 1 pending restarts=1 (exit 3)");
+}
+
+#[test]
 fn a_minute_of_health_forgives_the_failures_before() {
     for (seconds, restarts) in [(59, 2), (60, 1)] {
         let mut bench = replaced(1);
