@@ -21,6 +21,7 @@ mod look;
 pub mod meter;
 mod names;
 mod plan;
+mod quote;
 mod record;
 mod settings;
 mod sight;

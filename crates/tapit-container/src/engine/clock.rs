@@ -1,4 +1,4 @@
-//! The two clocks, read in one place of the engine.
+//! The two clocks of this host, read here alone.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -7,7 +7,7 @@
 mod actor;
 mod adopt;
 mod apps;
-mod clock;
+pub mod clock;
 pub(crate) mod dns;
 mod exec;
 mod execute;

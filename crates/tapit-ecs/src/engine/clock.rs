@@ -1,8 +1,6 @@
-//! The two clocks, read in one place of the engine, so that tests can bring their own.
+//! The two clocks, as the engine asks for them, so that tests can bring their own.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use nix::time::{ClockId, clock_gettime};
+use tapit_container::engine::clock;
 use tapit_model::{Moment, Timestamp};
 
 pub trait Clock: Send + Sync {
@@ -15,14 +13,11 @@ pub struct HostClock;
 
 impl Clock for HostClock {
     fn moment(&self) -> Moment {
-        // Every kernel that the server runs on has this clock; without it, 0 keeps all timers waiting instead of firing.
-        clock_gettime(ClockId::CLOCK_BOOTTIME)
-            .map_or(Moment(0), |t| Moment(t.tv_sec() as u64 * 1000 + t.tv_nsec() as u64 / 1_000_000))
+        clock::moment()
     }
 
     fn timestamp(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        clock::timestamp()
     }
 }
 

@@ -1,9 +1,7 @@
 //! What people read when AWS refuses or does not answer: what happened, and what to do. Pure.
 
 use crate::api::{ApiError, ApiFault};
-
-/// Of AWS's own words, as many as help.
-const QUOTED_CHARS: usize = 300;
+use crate::quote::with_theirs;
 
 /// One sentence or two, with AWS's words at the end.
 pub fn refused(error: &ApiError) -> String {
@@ -28,7 +26,7 @@ pub fn refused(error: &ApiError) -> String {
             format!("AWS refuses {permission}; it is tried again, in case it was only early")
         }
     };
-    format!("{advice} [{}]", quoted(&error.text))
+    with_theirs(&advice, &error.text)
 }
 
 /// Whether people should read of it the first time already, since it will not pass by itself.
@@ -43,14 +41,6 @@ pub fn is_news_at_once(fault: ApiFault) -> bool {
         | ApiFault::AlreadyExists
         | ApiFault::NotActive
         | ApiFault::Invalid => false,
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let text = text.trim();
-    match text.char_indices().nth(QUOTED_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{KINDS, Subject};
 use crate::api::Service;
 use crate::look::Look;
 use crate::names;
+use crate::quote::with_theirs;
 
 /// One failure is tried again at once on any engine.
 const WORTH_TELLING: u32 = 2;
@@ -63,7 +64,7 @@ fn lacking(service: &Service, kind: InstanceKind, missing: u32) -> Option<Blocke
 
 fn both(lead: &str, message: &str) -> String {
     let meaning = words::meaning(message).unwrap_or("ECS cannot start any");
-    words::with_theirs(&format!("{lead}: {meaning}"), message)
+    with_theirs(&format!("{lead}: {meaning}"), message)
 }
 
 /// What an event tells of starts.

@@ -8,6 +8,7 @@ use tapit_model::{Exit, Reason, ReasonCode, Timestamp};
 use super::Subject;
 use super::words;
 use crate::api::Task;
+use crate::quote::with_theirs;
 
 /// A shell and ECS alike give a signal as an exit status: this and the signal's number.
 const SIGNAL_BASE: i32 = 128;
@@ -129,7 +130,7 @@ fn by_hand(said: &str) -> Reason {
 }
 
 fn reason(code: ReasonCode, text: &str, said: &str) -> Reason {
-    Reason { code, text: words::with_theirs(text, said) }
+    Reason { code, text: with_theirs(text, said) }
 }
 
 fn is_out_of_memory(task: &Task) -> bool {

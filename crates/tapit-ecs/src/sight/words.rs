@@ -3,9 +3,7 @@
 use tapit_model::{Exit, ReasonCode, Seconds};
 
 use crate::api::{TargetHealth, TargetState};
-
-/// Of AWS's words, in characters.
-const THEIRS_MAX: usize = 300;
+use crate::quote::with_theirs;
 
 pub(super) const ACTIVATING: &str = "runs, and ECS adds it to the load balancer";
 pub(super) const NOT_YET: &str = "not healthy yet: ";
@@ -149,20 +147,6 @@ pub(super) fn meaning(said: &str) -> Option<&'static str> {
     let said = said.to_ascii_lowercase();
     let fits = |meaning: &&Meaning| said.contains(meaning.of) && meaning.says.iter().any(|what| said.contains(what));
     MEANINGS.iter().find(fits).map(|meaning| meaning.means)
-}
-
-/// Ours, and theirs in brackets.
-pub(super) fn with_theirs(ours: &str, theirs: &str) -> String {
-    let theirs: String = theirs.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let theirs = theirs.trim();
-    if theirs.is_empty() {
-        return ours.to_owned();
-    }
-    let mut short: String = theirs.chars().take(THEIRS_MAX).collect();
-    if short.len() < theirs.len() {
-        short.push('…');
-    }
-    format!("{ours} [{short}]")
 }
 
 pub(super) fn out_of_memory(exit: &Exit) -> String {
