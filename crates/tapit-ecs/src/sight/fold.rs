@@ -81,6 +81,7 @@ impl Memory {
         let ending = remembered.ending.get_or_insert_with(|| Ending {
             happening: 0,
             at: task.stopping_at.or(task.stopped_at).unwrap_or(look.at),
+            seen: look.moment,
             exit: None,
             proof: proof(remembered.healthy, look.moment),
             place: Place::Open,
@@ -121,7 +122,8 @@ impl Memory {
             task.stopped_at = Some(look.at);
             if task.ending.is_none() {
                 let proof = proof(task.healthy, look.moment);
-                task.ending = Some(Ending { happening, at: look.at, exit: None, proof, place: Place::Open });
+                task.ending =
+                    Some(Ending { happening, at: look.at, seen: look.moment, exit: None, proof, place: Place::Open });
                 task.reason = Some(lost(subject));
                 self.happenings = happening;
             }

@@ -58,6 +58,7 @@ pub(super) struct Ending {
     pub happening: u64,
     /// When ECS began to end it.
     pub at: Timestamp,
+    pub seen: Moment,
     pub exit: Option<Exit>,
     pub proof: Proof,
     pub place: Place,

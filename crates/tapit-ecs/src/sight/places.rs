@@ -3,16 +3,30 @@
 //! A service only knows how many tasks it wants. To count failures in a row, a task that ECS made after another one had
 //! failed is taken for the one in its place: the oldest place first, within one generation and kind.
 
-use tapit_model::{InstanceKind, Timestamp};
+use tapit_model::{InstanceKind, Moment, Timestamp};
 
-use super::memory::{Memory, Place, Took};
+use super::memory::{Memory, Place, Remembered, Took};
 
 struct Open {
     arn: String,
     kind: InstanceKind,
     generation: u64,
-    made_at: Timestamp,
-    left_at: Timestamp,
+    made: When,
+    left: When,
+}
+
+/// When something happened: by ECS's clock, some of whose times come in whole seconds, and when it was seen.
+#[derive(Clone, Copy)]
+struct When {
+    at: Timestamp,
+    seen: Moment,
+}
+
+impl When {
+    /// Within one second ECS's clock may not tell, and then the order in which things were seen does.
+    fn second(self) -> i64 {
+        self.at.0.div_euclid(1000)
+    }
 }
 
 pub(super) fn take(memory: &mut Memory) {
@@ -52,25 +66,25 @@ fn open(memory: &Memory) -> Vec<Open> {
     let left = memory.oldest_first().into_iter().filter_map(|(arn, task)| {
         let ending = task.failed().filter(|ending| ending.place == Place::Open)?;
         let (kind, generation) = (task.kind, task.generation);
-        Some(Open { arn: arn.to_owned(), kind, generation, made_at: task.created_at, left_at: ending.at })
+        let left = When { at: ending.at, seen: ending.seen };
+        Some(Open { arn: arn.to_owned(), kind, generation, made: made(task), left })
     });
     left.collect()
 }
 
-/// Some of ECS's times come in whole seconds, and then a replacement seems older than the end that it was made for.
-fn second(at: Timestamp) -> i64 {
-    at.0.div_euclid(1000)
+fn made(task: &Remembered) -> When {
+    When { at: task.created_at, seen: task.first_seen }
 }
 
 fn pairs(memory: &Memory, open: &mut Vec<Open>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (arn, task) in memory.oldest_first().into_iter().filter(|(_, task)| task.took.is_none()) {
+        let made = made(task);
         let fits = |place: &Open| {
             place.kind == task.kind
                 && place.generation == task.generation
-                // None takes its own, also where all happened within one tick of ECS's clock.
-                && place.made_at < task.created_at
-                && second(place.left_at) <= second(task.created_at)
+                && (place.made.at < made.at || (place.made.at == made.at && place.made.seen < made.seen))
+                && (place.left.at < made.at || (place.left.second() == made.second() && place.left.seen <= made.seen))
         };
         if let Some(at) = open.iter().position(fits) {
             pairs.push((arn.to_owned(), open.remove(at).arn));

@@ -63,7 +63,7 @@ pub fn run(test: Test) {
     match outcome {
         Ok(()) => {
             torn_down.expect("the engine removes everything");
-            assert_eq!(bed.left_over(), Vec::<String>::new(), "left in the account");
+            assert_eq!(bed.account.left_over(), Vec::<String>::new(), "left in the account");
         }
         Err(panic) => {
             eprintln!("refused as AWS would: {:#?}", bed.account.strict().take_refused());
@@ -198,10 +198,5 @@ impl Subject for Bed {
         self.routes.restart();
         let fresh = open(self.data.path(), &self.account).await;
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
-    }
-
-    fn left_over(&self) -> Vec<String> {
-        self.account.let_containers_leave();
-        self.account.left_over()
     }
 }

@@ -148,21 +148,24 @@ impl Account {
             let names = elements(&answer, element).filter(|name| *name != "default");
             left.extend(names.map(|name| format!("{what} {name}")));
         }
-        left.extend(self.containers().iter().map(|container| format!("container {}", container.name)));
+        left.extend(self.containers_that_stay().iter().map(|container| format!("container {}", container.name)));
         left
     }
 
-    /// Gives containers a moment to go: the emulator may be starting one while its service is deleted, and notices late.
-    pub fn let_containers_leave(&self) {
+    /// After a moment to go: the emulator may be starting one while its service is deleted, and notices late.
+    fn containers_that_stay(&self) -> Vec<Container> {
         let end = Instant::now() + LEAVING;
-        while !self.containers().is_empty() && Instant::now() < end {
+        loop {
+            let here = self.containers();
+            if here.is_empty() || Instant::now() >= end {
+                return here;
+            }
             std::thread::sleep(LOOK);
         }
     }
 
     #[track_caller]
     pub fn assert_empty(&self) {
-        self.let_containers_leave();
         let left = self.left_over();
         assert!(left.is_empty(), "left in the account:\n{}", left.join("\n"));
     }

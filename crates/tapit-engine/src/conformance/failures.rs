@@ -19,7 +19,7 @@ pub async fn a_killed_instance_is_replaced_and_its_siblings_stay(subject: &dyn S
     assert!(gone.last_exit.is_some_and(|exit| exit.code.is_some() || exit.signal.is_some()), "{gone:?}");
     let replacement = after.left().into_iter().find(|one| !before.ids().contains(&one.id.to_string())).cloned();
     let replacement = replacement.expect("a new one");
-    assert_eq!(replacement.restarts, 1, "{replacement:?}");
+    assert_eq!(replacement.restarts, 1, "{replacement:?} of {:#?}", after.all());
     assert_eq!(replacement.last_exit, gone.last_exit);
 }
 

@@ -38,6 +38,8 @@ struct Bench {
     memory: Memory,
     /// Milliseconds since the beginning, on all clocks.
     passed: i64,
+    /// Milliseconds that only we have seen pass.
+    hidden: i64,
 }
 
 fn port() -> Port {
@@ -85,6 +87,7 @@ impl Bench {
             look: Look::default(),
             memory: Memory::default(),
             passed: 0,
+            hidden: 0,
         }
     }
 
@@ -101,6 +104,11 @@ impl Bench {
 
     fn pass(&mut self, seconds: i64) {
         self.passed += seconds * 1000;
+    }
+
+    /// A moment that ECS's clock, where it tells whole seconds only, does not show.
+    fn within_the_second(&mut self) {
+        self.hidden += 150;
     }
 
     fn ecs_now(&self) -> Timestamp {
@@ -189,8 +197,9 @@ impl Bench {
 
     /// Looks once.
     fn see(&mut self) -> Sight {
-        self.look.at = Timestamp(OURS_BEGINS + self.passed);
-        self.look.moment = Moment(u64::try_from(self.passed).expect("time goes on") + 1_000_000);
+        let passed = self.passed + self.hidden;
+        self.look.at = Timestamp(OURS_BEGINS + passed);
+        self.look.moment = Moment(u64::try_from(passed).expect("time goes on") + 1_000_000);
         let subject = Subject {
             key: &self.key,
             formation: self.formation.as_ref(),

@@ -139,3 +139,22 @@ fn a_place_is_taken_also_where_its_end_is_told_late() {
     *bench.task("a") = ended;
     assert_eq!(bench.lines(), ["a demand 1 stopped (exit 3): Crashed", "b demand 1 pending restarts=1 (exit 3)"]);
 }
+
+#[test]
+fn within_one_second_of_ecs_the_order_of_what_was_seen_tells_who_replaced_whom() {
+    let mut bench = Bench::new(2, 0);
+    bench.made("a", Demand);
+    bench.see();
+    bench.made("b", Demand);
+    bench.within_the_second();
+    bench.see();
+    bench.exits("a", 3);
+    bench.within_the_second();
+    bench.see();
+    bench.made("c", Demand);
+    bench.within_the_second();
+    assert_eq!(
+        bench.lines(),
+        ["a demand 1 stopped (exit 3): Crashed", "b demand 1 pending", "c demand 1 pending restarts=1 (exit 3)"]
+    );
+}
