@@ -199,4 +199,8 @@ impl Subject for Bed {
         let fresh = open(self.data.path(), &self.account).await;
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
     }
+
+    fn left_over(&self) -> Vec<String> {
+        self.account.left_over()
+    }
 }
