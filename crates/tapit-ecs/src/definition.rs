@@ -112,7 +112,7 @@ mod tests {
 
     use tapit_model::{
         AppName, Capability, CommandLine, Confinement, CpuMillis, Digest, ImageRef, Lifecycle, MemoryMib, Moment,
-        PinnedImage, Port, ProcessName, Seconds, Size,
+        PinnedImage, Port, ProcessName, Restart, Seconds, Size,
     };
 
     use super::*;
@@ -147,6 +147,7 @@ mod tests {
             demand: 1,
             stand_ins: 0,
             spot: 0,
+            restart: Restart::Always,
             lifecycle: Lifecycle::default(),
             confinement: Confinement::default(),
             public: false,

@@ -17,7 +17,8 @@ pub struct Fallback {
     pub missing: Vec<Moment>,
     /// Since when the spot instances have been back that stand-ins still stand in for; the one that came back last is first.
     pub back: Vec<Moment>,
-    /// By so much the revision was raised for stand-ins since it was last raised by a request.
+    /// By so much the revision was raised without anybody's asking (stand-ins came or went, a task ended) since it was last
+    /// raised by a request.
     pub raised: u64,
 }
 
@@ -32,6 +33,7 @@ mod tests {
         let process = Process {
             key,
             spec: ProcessSpec::default(),
+            task: None,
             configured: true,
             revision: Revision(2),
             generation: 1,

@@ -90,6 +90,11 @@ impl ProcessName {
         Self(Self::PUBLIC.to_owned())
     }
 
+    /// A name that is legal by its form.
+    pub(crate) fn of_task(name: String) -> Self {
+        Self(name)
+    }
+
     pub fn is_public(&self) -> bool {
         self.0 == Self::PUBLIC
     }

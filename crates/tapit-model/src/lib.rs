@@ -24,6 +24,7 @@ mod request;
 mod route;
 mod spec;
 mod target;
+mod task;
 mod time;
 mod transfer;
 mod usage;
@@ -52,7 +53,8 @@ pub use registry::{REGISTRY_KEYS, RegistryError, RegistryLogin, RegistryName, Re
 pub use request::Request;
 pub use route::{Backend, Route, RouteTable};
 pub use spec::{Health, InstanceKind, Lifecycle, Port, PortSetting, ProcessSpec, Size};
-pub use target::{Check, Formation, PinnedImage, Presence, ProcessTarget};
+pub use target::{Check, Formation, PinnedImage, Presence, ProcessTarget, Restart};
+pub use task::{Task, TaskEnd, TaskId, TaskState};
 pub use time::{Moment, Timestamp};
 pub use transfer::{LayerState, LayerTransfer, Transfer, TransferFrame};
 pub use usage::{NetworkUsage, Pressure, Usage, UsageOf};

@@ -1,6 +1,6 @@
 //! What can be asked to change. Everything here is typed; admission decides against the present state.
 
-use crate::{AppName, ImageRef, ProcessName, ProcessPatch};
+use crate::{AppName, ImageRef, ProcessName, ProcessPatch, TaskId};
 
 /// One closed door for every change of what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,5 +36,14 @@ pub enum Request {
     DeleteProcess {
         app: AppName,
         process: ProcessName,
+    },
+    /// `patch` holds its command, and what else a task can have.
+    CreateTask {
+        app: AppName,
+        patch: ProcessPatch,
+    },
+    StopTask {
+        app: AppName,
+        task: TaskId,
     },
 }

@@ -40,6 +40,8 @@ pub struct Formation {
     #[serde(default)]
     pub stand_ins: u32,
     pub spot: u32,
+    #[serde(default)]
+    pub restart: Restart,
     pub lifecycle: Lifecycle,
     #[serde(default)]
     pub confinement: Confinement,
@@ -49,6 +51,16 @@ pub struct Formation {
     pub variables: Vec<(String, String)>,
     /// Given as `TAPIT_VERSION`.
     pub version: String,
+}
+
+/// Whether an instance that has ended is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restart {
+    #[default]
+    Always,
+    /// The process has one instance in all its life, however that ends, and also when the engine or the host died meanwhile.
+    Never,
 }
 
 /// An image reference with the digest that it was resolved to, once per rollout.

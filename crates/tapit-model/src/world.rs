@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AppName, CommandLine, Confinement, CountChange, Exit, Fallback, Health, ImageRef, InstanceKind, Lifecycle,
-    PinnedImage, PortSetting, ProcessKey, ProcessSpec, Size, Timestamp,
+    PinnedImage, PortSetting, ProcessKey, ProcessSpec, Restart, Size, Task, TaskId, Timestamp,
 };
 
 /// Orders the targets of a process; grows with every change.
@@ -28,6 +28,9 @@ pub struct App {
 pub struct Process {
     pub key: ProcessKey,
     pub spec: ProcessSpec,
+    /// It is a one-off task. One that was asked to stop is disabled.
+    #[serde(default)]
+    pub task: Option<Task>,
     /// False for the `default` that `create app` made and nobody configured yet.
     pub configured: bool,
     pub revision: Revision,
@@ -48,9 +51,16 @@ pub struct Process {
 }
 
 impl Process {
+    pub fn restart(&self) -> Restart {
+        if self.task.is_some() { Restart::Never } else { Restart::Always }
+    }
+
     /// So many instances of a kind are to run: those that were asked for, and among the demand ones those that stand in for
-    /// spot instances.
+    /// spot instances. Of a task that has ended, none.
     pub fn wanted(&self, kind: InstanceKind) -> u32 {
+        if self.task.as_ref().is_some_and(|task| task.end.is_some()) {
+            return 0;
+        }
         let asked = self.spec.wanted(kind);
         match kind {
             InstanceKind::Demand => asked + self.stand_ins(),
@@ -180,6 +190,8 @@ pub struct World {
     /// The last generation number and revision that a process of this name ever had, also after its deletion.
     pub marks: BTreeMap<ProcessKey, (u64, Revision)>,
     pub next_rollout: u64,
+    /// The number of the next task, of whatever app.
+    pub next_task: TaskId,
 }
 
 /// One change of the world: the only way to it, in memory and in the store alike.
@@ -188,7 +200,7 @@ pub enum Change {
     PutApp(App),
     RemoveApp(AppName),
     PutProcess(Process),
-    /// Removes the process with its generations and rollout; its marks stay.
+    /// Removes the process with its generations and rollout. Its marks stay, but for a task: its name never comes again.
     RemoveProcess(ProcessKey),
     PutGeneration(Generation),
     RemoveGeneration(ProcessKey, u64),
@@ -208,10 +220,15 @@ impl World {
                 let mark = self.marks.entry(process.key.clone()).or_default();
                 mark.0 = mark.0.max(process.generation);
                 mark.1 = mark.1.max(process.revision);
+                if let Some(task) = &process.task {
+                    self.next_task = self.next_task.max(TaskId(task.id.0.saturating_add(1)));
+                }
                 self.processes.insert(process.key.clone(), process.clone());
             }
             Change::RemoveProcess(key) => {
-                self.processes.remove(key);
+                if self.processes.remove(key).is_some_and(|process| process.task.is_some()) {
+                    self.marks.remove(key);
+                }
                 self.generations.retain(|(owner, _), _| owner != key);
                 self.rollouts.remove(key);
             }
@@ -228,8 +245,20 @@ impl World {
         }
     }
 
-    /// The processes of an app, by name.
+    /// The processes of an app, by name; without its tasks.
     pub fn processes_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a Process> {
+        self.everything_of(app).filter(|process| process.task.is_none())
+    }
+
+    /// The tasks of an app that are remembered, the newest last.
+    pub fn tasks_of<'a>(&'a self, app: &'a AppName) -> Vec<(&'a Process, &'a Task)> {
+        let mut tasks: Vec<_> = self.everything_of(app).filter_map(|row| Some((row, row.task.as_ref()?))).collect();
+        tasks.sort_by_key(|(_, task)| task.id);
+        tasks
+    }
+
+    /// Processes and tasks of an app.
+    pub fn everything_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a Process> {
         self.processes.values().filter(move |process| process.key.app == *app)
     }
 }

@@ -34,6 +34,9 @@ fn every_promise_holds_for_every_seed() {
             total.stop_first,
             total.stood_in,
             total.paid_back,
+            total.tasks_succeeded,
+            total.tasks_failed,
+            total.tasks_stopped,
         ];
         assert!(rare.iter().all(|times| *times >= 100), "something interesting hardly ever happened: {total:?}");
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
-use tapit_model::{App, Generation, Process, ProcessKey, Revision, Rollout, World};
+use tapit_model::{App, Generation, Process, ProcessKey, Revision, Rollout, TaskId, World};
 
 use crate::error::{Fault, StoreError};
 
@@ -76,6 +76,7 @@ pub(crate) fn world(connection: &Connection, path: &Path) -> Result<World, Store
         .bodies("SELECT app || '/' || process, body FROM rollouts", |rollout: &Rollout| rollout.key.to_string())?;
     let marks = marks(&reader("marks"))?;
     let next_rollout = counter(&reader("counters"), "next_rollout")?;
+    let next_task = TaskId(counter(&reader("counters"), "next_task")?);
 
     Ok(World {
         apps: apps.into_iter().map(|app| (app.name.clone(), app)).collect(),
@@ -84,6 +85,7 @@ pub(crate) fn world(connection: &Connection, path: &Path) -> Result<World, Store
         rollouts: rollouts.into_iter().map(|rollout| (rollout.key.clone(), rollout)).collect(),
         marks,
         next_rollout,
+        next_task,
     })
 }
 

@@ -80,11 +80,20 @@ fn put_process(transaction: &Connection, process: &Process) -> Result<(), WriteE
          ON CONFLICT DO UPDATE SET generation = max(generation, excluded.generation),
              revision = max(revision, excluded.revision)",
         params![app, name, process.generation, process.revision.0],
+    )?;
+    let Some(task) = &process.task else { return Ok(()) };
+    run(
+        transaction,
+        "UPDATE counters SET value = max(value, ?1) WHERE name = 'next_task'",
+        params![task.id.0.saturating_add(1)],
     )
 }
 
 fn remove_process(transaction: &Connection, key: &ProcessKey) -> Result<(), WriteError> {
     for sql in [
+        // The name of a task never comes again.
+        "DELETE FROM marks WHERE app = ?1 AND process = ?2 AND EXISTS (
+             SELECT 1 FROM processes WHERE app = ?1 AND process = ?2 AND json_extract(body, '$.task') IS NOT NULL)",
         "DELETE FROM instances WHERE app = ?1 AND process = ?2",
         "DELETE FROM rollouts WHERE app = ?1 AND process = ?2",
         "DELETE FROM generations WHERE app = ?1 AND process = ?2",

@@ -9,7 +9,8 @@ pub(crate) const APPLICATION_ID: u32 = 0x7461_7069;
 ///
 /// Columns hold what rows are found by; the row itself is JSON, so that a new field needs no migration. Foreign keys are
 /// checked at the end of a transaction, since the changes of one may come in any order.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE apps (
         app TEXT NOT NULL PRIMARY KEY,
         body TEXT NOT NULL
@@ -69,7 +70,11 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE INDEX events_by_app ON events (app, id);
     CREATE INDEX events_by_process ON events (app, process, id);
-"];
+",
+    "
+    INSERT INTO counters (name, value) VALUES ('next_task', 0);
+",
+];
 
 /// The version that this binary writes.
 pub(crate) fn known_version() -> u32 {

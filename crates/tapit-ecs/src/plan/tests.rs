@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tapit_model::{
     AppName, Check, Confinement, CpuMillis, Digest, Formation, ImageRef, InstanceKind, Lifecycle, MemoryMib, Moment,
-    PinnedImage, Presence, ProcessName, Revision, Seconds, Size,
+    PinnedImage, Presence, ProcessName, Restart, Revision, Seconds, Size,
 };
 
 use super::{Answered, AppPlan, Deed, Inputs, Wanted, plan_app};
@@ -49,6 +49,7 @@ fn formation(process: &str, generation: u64, demand: u32, spot: u32) -> Formatio
         demand,
         stand_ins: 0,
         spot,
+        restart: Restart::Always,
         lifecycle: Lifecycle::default(),
         confinement: Confinement::default(),
         public: process == "default",

@@ -14,7 +14,7 @@ use tapit_engine::conformance::{Behaviour, CRASH_CODE, LAST_WORDS, LOG_LINES, Na
 use tapit_engine::{Engine, EngineError, Images, Prepared, SharedEngine, conformance_tests};
 use tapit_model::{
     AppName, Check, CommandLine, Confinement, CpuMillis, Digest, Formation, ImageRef, InstanceKey, Lifecycle,
-    MemoryMib, PinnedImage, Port, Seconds, Size,
+    MemoryMib, PinnedImage, Port, Restart, Seconds, Size,
 };
 
 const PASS: Duration = Duration::from_millis(500);
@@ -123,6 +123,7 @@ impl Subject for Bed {
             demand: 1,
             stand_ins: 0,
             spot: 0,
+            restart: Restart::Always,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(10) },
             confinement: Confinement::default(),
             public: false,

@@ -17,7 +17,7 @@ use tapit_engine::conformance::{Behaviour, CRASH_CODE, LAST_WORDS, Nature, Route
 use tapit_engine::{Engine, SharedEngine};
 use tapit_model::{
     Check, CommandLine, Confinement, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, PinnedImage,
-    Port, Seconds, Size,
+    Port, Restart, Seconds, Size,
 };
 
 use crate::sdk;
@@ -164,6 +164,7 @@ impl Subject for Bed {
             demand: 1,
             stand_ins: 0,
             spot: 0,
+            restart: Restart::Always,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(10) },
             confinement: Confinement::default(),
             public: false,

@@ -32,6 +32,7 @@ fn world() -> World {
     let process = Process {
         key: key("worker"),
         spec,
+        task: None,
         configured: true,
         revision: Revision(1),
         generation: 1,

@@ -123,6 +123,7 @@ pub fn formation(generation: u64, demand: u32, spot: u32) -> Formation {
         size: Size { memory: MemoryMib::from_mib(512), cpu: CpuMillis::from_millis(250) },
         demand,
         spot,
+        restart: Restart::Always,
         lifecycle: Lifecycle::default(),
         confinement: Confinement::default(),
         stand_ins: 0,

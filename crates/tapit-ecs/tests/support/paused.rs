@@ -97,6 +97,7 @@ pub fn formation(process: &str, (demand, spot): (u32, u32)) -> Formation {
         size: Size { memory: MemoryMib::from_mib(512), cpu: CpuMillis::from_millis(250) },
         demand,
         spot,
+        restart: Restart::Always,
         lifecycle: Lifecycle::default(),
         confinement: Confinement::default(),
         stand_ins: 0,

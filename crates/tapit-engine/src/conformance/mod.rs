@@ -12,6 +12,7 @@ mod rollouts;
 mod routes;
 mod stage;
 mod targets;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use logs::*;
 pub use rollouts::*;
 pub use routes::Routes;
 pub use targets::*;
+pub use tasks::*;
 
 /// What the instances of a formation do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +118,8 @@ macro_rules! conformance_tests {
             an_interruption_takes_the_newest_spot_instance spot_waits_for_room_without_harm
             a_new_server_takes_over_what_runs a_new_server_removes_what_nobody_knows
             a_new_server_carries_on_a_rollout what_ended_while_nobody_looked_is_replaced
+            a_task_runs_once_and_tells_how_it_ended a_task_is_stopped_and_stays_known
+            a_task_goes_on_under_a_new_server_and_does_not_run_again
             a_teardown_leaves_nothing
         }
     };

@@ -119,6 +119,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    pub fn key(&self) -> &ProcessKey {
+        &self.key
+    }
+
     pub fn all(&self) -> &[InstanceObserved] {
         self.process.as_ref().map_or(&[], |process| process.instances.as_slice())
     }

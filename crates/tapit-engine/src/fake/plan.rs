@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use tapit_model::{
     Blocked, BlockedCode, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved, InstanceState, LogLine,
-    LogStream, Moment, ProcessKey, ReasonCode,
+    LogStream, Moment, ProcessKey, ReasonCode, Restart,
 };
 
 use super::machine::{Machine, Member, Place, stamp};
@@ -120,6 +120,7 @@ impl Machine {
             member.seen.state == InstanceState::Healthy && (!formation.public || routed())
         };
         let mut gaps = Vec::new();
+        let done = formation.restart == Restart::Never && process.last_serial > 0;
         for kind in [InstanceKind::Demand, InstanceKind::Spot] {
             let wanted = wanted(&formation, kind);
             retire_old(&mut process.members, (kind, &formation), now, &serves);
@@ -130,7 +131,7 @@ impl Machine {
             let surge = if live.len() > taken.len() { (wanted / 4).max(1) } else { 0 };
             let missing = wanted.saturating_sub(taken.len()).min((wanted + surge).saturating_sub(live.len()));
             let all_serve = live.iter().all(|member| serves(member));
-            for slot in (0..).filter(|slot| !taken.contains(slot)).take(missing) {
+            for slot in (0..).filter(|slot| !taken.contains(slot)).take(if done { 0 } else { missing }) {
                 let place = process.places.get(&(formation.generation, kind, slot)).copied().unwrap_or_default();
                 gaps.push(Gap { key: key.clone(), kind, slot, formation: formation.clone(), place, all_serve });
             }

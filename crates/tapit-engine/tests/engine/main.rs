@@ -7,7 +7,7 @@ use tapit_engine::conformance::{Behaviour, CRASH_CODE, LAST_WORDS, LOG_LINES, Ro
 use tapit_engine::fake::{Ending, Fake, Script};
 use tapit_engine::{Engine, SharedEngine, conformance_tests};
 use tapit_model::{
-    Check, Confinement, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, Port, Seconds, Size,
+    Check, Confinement, CpuMillis, Formation, ImageRef, InstanceKey, Lifecycle, MemoryMib, Port, Restart, Seconds, Size,
 };
 
 struct FakeSubject {
@@ -52,6 +52,7 @@ impl Subject for FakeSubject {
             demand: 1,
             stand_ins: 0,
             spot: 0,
+            restart: Restart::Always,
             lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(5) },
             confinement: Confinement::default(),
             public: false,

@@ -19,12 +19,13 @@ mod route;
 mod sight;
 mod status;
 mod target;
+mod task;
 mod template;
 #[cfg(test)]
 mod tests;
 mod types;
 
-pub use admit::admit;
+pub use admit::{admit, unknown_task};
 pub use narrate::{narrate, narrate_blocked};
 pub use pin::pin;
 pub use plan::plan_app;
@@ -32,4 +33,5 @@ pub use port::{health_check, resolve_port};
 pub use progress::{Seen, Subject, progress};
 pub use route::routes;
 pub use status::status;
+pub use task::task_state;
 pub use types::{Admission, AppInputs, AppPlan, Grounds, ImageProgress, Prepare, Status};

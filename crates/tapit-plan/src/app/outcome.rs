@@ -26,8 +26,10 @@ pub(super) fn settle(plan: &mut AppPlan, inputs: &AppInputs, process: &Process, 
     if process.deleting {
         if is_gone(process, observed) {
             plan.changes.push(Change::RemoveProcess(process.key.clone()));
-            let text = format!("process {} is gone", process.key.process);
-            plan.events.push(event(inputs, &process.key, EventKind::ProcessDeleted, text));
+            if process.task.is_none() {
+                let text = format!("process {} is gone", process.key.process);
+                plan.events.push(event(inputs, &process.key, EventKind::ProcessDeleted, text));
+            }
         }
         return;
     }

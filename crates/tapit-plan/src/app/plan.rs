@@ -3,7 +3,7 @@
 use tapit_model::{AppName, Blocked, Change, Event, EventKind, Process, ProcessObserved};
 
 use super::types::{AppInputs, AppPlan};
-use super::{fallback, outcome, route, sight, target};
+use super::{fallback, outcome, route, sight, target, task};
 
 /// Plans one app. Called by the server after every wake-up with a fresh look at the engine; a look that failed must
 /// not be passed off as an empty one, because a process that the engine does not list is taken to have no instances.
@@ -11,9 +11,10 @@ use super::{fallback, outcome, route, sight, target};
 /// A process never changes what is planned for its siblings. Everything that is returned is safe now and in any order.
 pub fn plan_app(inputs: &AppInputs) -> AppPlan {
     let mut plan = AppPlan { route: route::route(inputs.world, inputs.app, inputs.observed), ..AppPlan::default() };
-    for process in inputs.world.processes_of(inputs.app) {
+    for process in inputs.world.everything_of(inputs.app) {
         plan_process(&mut plan, inputs, process);
     }
+    task::forget(&mut plan, inputs, inputs.app);
     remove_app(&mut plan, inputs, inputs.app);
     plan
 }
@@ -29,6 +30,7 @@ fn plan_process(plan: &mut AppPlan, inputs: &AppInputs, process: &Process) {
     }
     let before = plan.changes.len();
     outcome::settle(plan, inputs, process, observed);
+    task::settle(plan, inputs, process, observed);
     // One change of the row at a time: it is planned again after the commit.
     if plan.changes.len() == before {
         fallback::settle(plan, inputs, process, observed);
@@ -44,7 +46,7 @@ fn reported(process: &Process, observed: Option<&ProcessObserved>) -> Vec<Blocke
 /// The row of a deleted app goes after those of its processes, one planning later.
 fn remove_app(plan: &mut AppPlan, inputs: &AppInputs, name: &AppName) {
     let deleting = inputs.world.apps.get(name).is_some_and(|app| app.deleting);
-    if deleting && inputs.world.processes_of(name).next().is_none() {
+    if deleting && inputs.world.everything_of(name).next().is_none() {
         plan.changes.push(Change::RemoveApp(name.clone()));
         let (at, app, kind) = (inputs.now, name.clone(), EventKind::AppDeleted);
         plan.events.push(Event { at, app, process: None, instance: None, kind, text: format!("app {name} is gone") });

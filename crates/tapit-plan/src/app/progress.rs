@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tapit_model::{
     AppName, Blocked, BlockedCode, ImageSource, InstanceKind, InstanceObserved, InstanceState, Process, ProcessKey,
-    ProcessObserved, Progress, Revision, Rollout, RolloutState, Template, World,
+    ProcessObserved, Progress, Revision, Rollout, RolloutState, Task, TaskState, Template, World,
 };
 
-use super::{fallback, sight, target};
+use super::{fallback, sight, target, task};
 
 /// What is known when the question is asked.
 #[derive(Clone, Copy)]
@@ -31,7 +31,10 @@ pub enum Subject<'a> {
 pub fn progress(seen: &Seen, subject: Subject, revision: Revision) -> Progress {
     match subject {
         Subject::Process(key) => match seen.world.processes.get(key) {
-            Some(process) => of_process(seen, process, revision),
+            Some(process) => match &process.task {
+                Some(task) => of_task(seen, process, task),
+                None => of_process(seen, process, revision),
+            },
             None => done(format!("process {} is gone", key.process)),
         },
         Subject::App(name) if !seen.world.apps.contains_key(name) => done(format!("app {name} is gone")),
@@ -74,6 +77,18 @@ fn of_process(seen: &Seen, process: &Process, asked: Revision) -> Progress {
         progress.text = format!("superseded by a newer change, which is judged here: {}", progress.text);
     }
     progress
+}
+
+/// Settled once it has ended.
+fn of_task(seen: &Seen, process: &Process, task: &Task) -> Progress {
+    let Some(end) = &task.end else {
+        let state = task::task_state(process, task, sight::of(seen.observed, &process.key));
+        let blocked = seen.blocked.get(&process.key).and_then(|blocked| blocked.first());
+        let why = blocked.map(|blocked| format!(": {}", blocked.text)).unwrap_or_default();
+        return moving(format!("task {} is {}{why}", task.id, state.as_str()));
+    };
+    let text = end.describe(task.id);
+    if end.state() == TaskState::Succeeded { done(text) } else { given_up(text) }
 }
 
 /// One process with all that its judgement needs.

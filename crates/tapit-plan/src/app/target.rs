@@ -78,6 +78,7 @@ fn present(process: &Process, generation: &Generation, revision: Revision) -> Op
         demand: process.wanted(InstanceKind::Demand),
         stand_ins: process.stand_ins(),
         spot: process.wanted(InstanceKind::Spot),
+        restart: process.restart(),
         lifecycle: template.lifecycle,
         confinement: template.confinement.clone(),
         // One that listens nowhere is never routed, and would wait for that for ever.

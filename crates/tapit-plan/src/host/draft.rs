@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapit_model::{Blocked, Formation, InstanceId, InstanceKind, MemoryMib, Moment, ProcessKey, ReasonCode};
+use tapit_model::{Blocked, Formation, InstanceId, InstanceKind, MemoryMib, Moment, ProcessKey, ReasonCode, Restart};
 
 use super::backoff::{Place, Places};
 use super::failure::failure_verdict;
@@ -227,9 +227,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The lowest free slots are filled. One that waits out its back-off is not stepped over: a generation that fails
+    /// The lowest free slots are filled; one whose instance is never replaced, only while it has none. One that waits out its back-off is not stepped over: a generation that fails
     /// in its first place must not run through all the others at once.
     fn wish_starts(&mut self, view: &KindView<'_>, places: &Places<'_>, now: Moment) {
+        if view.formation.restart == Restart::Never && !self.process.instances.is_empty() {
+            return;
+        }
         let live = view.live(&self.drains);
         let taken: BTreeSet<u32> = live.iter().filter(|(_, i)| view.is_new(i)).map(|(_, i)| i.slot).collect();
         let free: Vec<u32> = (0..).filter(|slot| !taken.contains(slot)).take(view.missing(&self.drains)).collect();

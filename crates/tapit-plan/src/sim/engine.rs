@@ -2,7 +2,7 @@
 //!
 //! Every step of an action is written before it takes effect, and the server may die between the two.
 
-use tapit_model::{Moment, Presence, ProcessKey, ReasonCode};
+use tapit_model::{Moment, Presence, ProcessKey, ReasonCode, Restart};
 
 use super::behaviour::Behaviour;
 use super::machine::{Container, Record};
@@ -180,6 +180,9 @@ impl Sim {
             end: None,
         };
         self.machine.containers.insert((key.clone(), order.serial), container);
+        if !self.machine.ran.insert(key.clone()) && formation.restart == Restart::Never {
+            return Err(format!("{key} runs a second time"));
+        }
         self.may_die("after a start");
         Ok(())
     }

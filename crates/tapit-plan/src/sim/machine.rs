@@ -76,6 +76,8 @@ pub(super) struct Machine {
     pub serials: BTreeMap<ProcessKey, u64>,
     /// Every container that ever was.
     pub ever: BTreeSet<(ProcessKey, u64)>,
+    /// Every process that ever had a container.
+    pub ran: BTreeSet<ProcessKey>,
     /// How late the engine hears of an end.
     pub deafness_millis: u64,
 }
@@ -89,6 +91,7 @@ impl Machine {
             records: BTreeMap::new(),
             serials: BTreeMap::new(),
             ever: BTreeSet::new(),
+            ran: BTreeSet::new(),
             deafness_millis: 0,
         }
     }

@@ -17,6 +17,7 @@ mod router;
 mod server;
 mod settled;
 mod standins;
+mod tasks;
 mod user;
 mod watch;
 mod weather;
@@ -46,6 +47,9 @@ pub struct Seen {
     /// Times that demand instances came to stand in for spot ones, and went again because spot was back.
     pub stood_in: u64,
     pub paid_back: u64,
+    pub tasks_succeeded: u64,
+    pub tasks_failed: u64,
+    pub tasks_stopped: u64,
 }
 
 impl Seen {
@@ -63,6 +67,9 @@ impl Seen {
         self.stop_first += other.stop_first;
         self.stood_in += other.stood_in;
         self.paid_back += other.paid_back;
+        self.tasks_succeeded += other.tasks_succeeded;
+        self.tasks_failed += other.tasks_failed;
+        self.tasks_stopped += other.tasks_stopped;
     }
 }
 

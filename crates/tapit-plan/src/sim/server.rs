@@ -146,6 +146,9 @@ impl Sim {
                 }
                 self.note(format!("rollout {} of {}: {}", rollout.to, rollout.key, rollout.state.as_str()));
             }
+            if let Change::PutProcess(row) = change {
+                self.a_task_ends_once(row)?;
+            }
             if let Change::RemoveProcess(key) = change
                 && let Some((_, serial, _)) = self.machine.running().find(|(owner, _, _)| *owner == key)
             {

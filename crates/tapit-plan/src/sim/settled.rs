@@ -76,9 +76,9 @@ fn keeps_failing(sim: &Sim, process: &Process) -> bool {
     }
 }
 
-struct Settled<'a> {
-    sim: &'a Sim,
-    process: &'a Process,
+pub(super) struct Settled<'a> {
+    pub sim: &'a Sim,
+    pub process: &'a Process,
     seen: Option<&'a ProcessObserved>,
 }
 
@@ -87,6 +87,9 @@ impl Settled<'_> {
         let process = self.process;
         if process.deleting {
             return Err("still being deleted".to_owned());
+        }
+        if process.task.is_some() {
+            return self.a_task_runs_or_has_ended();
         }
         let (demand, spot) = (process.spec.wanted(InstanceKind::Demand), process.spec.wanted(InstanceKind::Spot));
         if demand + spot == 0 {
@@ -115,7 +118,7 @@ impl Settled<'_> {
         }
     }
 
-    fn is_blocked(&self, kind: InstanceKind) -> bool {
+    pub(super) fn is_blocked(&self, kind: InstanceKind) -> bool {
         let waits = |blocked: &&tapit_model::Blocked| match kind {
             InstanceKind::Demand => blocked.demand > 0,
             InstanceKind::Spot => blocked.spot > 0,

@@ -1,12 +1,13 @@
 //! What users ask for.
 
-use tapit_model::{AppName, EngineKind, ImageRef, ProcessKey, ProcessName, ProcessPatch, Request, Words};
+use tapit_model::{AppName, EngineKind, ImageRef, ProcessKey, ProcessName, ProcessPatch, Request, TaskId, Words};
 
 use super::behaviour::Behaviour;
 use super::{Sim, observe};
 use crate::app::{Grounds, ImageProgress, admit};
 
 const APPS: [&str; 2] = ["blog", "shop"];
+const COMMANDS: [&str; 2] = ["migrate", "report"];
 const PROCESSES: [&str; 3] = ["default", "api", "work"];
 
 impl Sim {
@@ -48,13 +49,31 @@ impl Sim {
             let patch = self.any_patch(true)?;
             return Ok(Request::CreateProcess { app, process, patch });
         }
-        Ok(match self.rng.below(100) {
+        Ok(match self.rng.below(120) {
+            100..109 => Request::CreateTask { app, patch: self.any_task()? },
+            109.. => match self.any_task_of(&app) {
+                Some(task) => Request::StopTask { app, task },
+                None => Request::CreateTask { app, patch: self.any_task()? },
+            },
             0..60 => Request::SetProcess { app, process, patch: self.any_patch(false)? },
             60..75 => Request::RestartProcess { app, process },
             75..85 => Request::SetApp { app, image: Some(Some(self.any_image()?)) },
             85..95 => Request::DeleteProcess { app, process },
             _ => Request::DeleteApp { app },
         })
+    }
+
+    fn any_task(&mut self) -> Result<ProcessPatch, String> {
+        let command = self.rng.pick(&COMMANDS).copied().unwrap_or_default();
+        let tag = if self.rng.percent(60) { "completes" } else { Behaviour::any_tag(&mut self.rng) };
+        let image = format!("any:{tag}");
+        let words = [("command", command.to_owned()), ("image", image)].map(|(key, value)| (key.to_owned(), value));
+        ProcessPatch::parse(&Words::from(words), true).map_err(|refusal| refusal.message)
+    }
+
+    fn any_task_of(&mut self, app: &AppName) -> Option<TaskId> {
+        let tasks: Vec<_> = self.store.tasks_of(app).into_iter().map(|(_, task)| task.id).collect();
+        self.rng.pick(&tasks).copied()
     }
 
     fn any_image(&mut self) -> Result<ImageRef, String> {
@@ -92,14 +111,15 @@ fn siblings_untouched(
     before: &tapit_model::World,
     after: &tapit_model::World,
 ) -> Result<(), String> {
-    let (app, process) = match request {
+    let own = match request {
         Request::CreateApp { .. } | Request::SetApp { .. } | Request::DeleteApp { .. } => return Ok(()),
         Request::CreateProcess { app, process, .. }
         | Request::SetProcess { app, process, .. }
         | Request::RestartProcess { app, process }
-        | Request::DeleteProcess { app, process } => (app, process),
+        | Request::DeleteProcess { app, process } => ProcessKey::new(app, process),
+        Request::CreateTask { app, .. } => TaskId(before.next_task.0.max(1)).key(app),
+        Request::StopTask { app, task } => task.key(app),
     };
-    let own = ProcessKey::new(app, process);
     let touched = before.processes.iter().find(|(key, row)| **key != own && after.processes.get(*key) != Some(*row));
     touched.map_or(Ok(()), |(key, _)| Err(format!("a request about {own} changed {key}")))
 }

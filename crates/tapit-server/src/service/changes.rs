@@ -87,6 +87,7 @@ fn subject(request: &Request) -> (&AppName, Option<&ProcessName>) {
         | Request::SetProcess { app, process, .. }
         | Request::RestartProcess { app, process }
         | Request::DeleteProcess { app, process } => (app, Some(process)),
+        Request::CreateTask { app, .. } | Request::StopTask { app, .. } => (app, None),
     }
 }
 

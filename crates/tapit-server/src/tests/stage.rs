@@ -133,9 +133,11 @@ impl Stage {
     /// Submits, and waits for the outcome as `--wait` does.
     pub async fn settle(&self, request: Request) -> Progress {
         let (app, process) = match &request {
-            Request::CreateApp { app, .. } | Request::SetApp { app, .. } | Request::DeleteApp { app } => {
-                (app.clone(), None)
-            }
+            Request::CreateApp { app, .. }
+            | Request::SetApp { app, .. }
+            | Request::DeleteApp { app }
+            | Request::CreateTask { app, .. } => (app.clone(), None),
+            Request::StopTask { app, task } => (app.clone(), Some(task.process())),
             Request::CreateProcess { app, process, .. }
             | Request::SetProcess { app, process, .. }
             | Request::RestartProcess { app, process }

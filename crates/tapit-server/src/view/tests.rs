@@ -25,6 +25,7 @@ fn process(key: &ProcessKey, generation: u64) -> Process {
     Process {
         key: key.clone(),
         spec: ProcessSpec { demand: 3, spot: 1, ..ProcessSpec::default() },
+        task: None,
         configured: true,
         revision: Revision(2),
         generation,

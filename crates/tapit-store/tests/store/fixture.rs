@@ -60,6 +60,7 @@ pub fn process(key: &ProcessKey, generation: u64, revision: u64) -> Process {
     Process {
         key: key.clone(),
         spec: ProcessSpec::default(),
+        task: None,
         configured: true,
         revision: Revision(revision),
         generation,

@@ -18,8 +18,8 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapit_model::{
-    AppName, Check, CpuMillis, Formation, InstanceId, InstanceKind, Lifecycle, MemoryMib, Moment, ProcessKey, Seconds,
-    Size, describe,
+    AppName, Check, CpuMillis, Formation, InstanceId, InstanceKind, Lifecycle, MemoryMib, Moment, ProcessKey, Restart,
+    Seconds, Size, describe,
 };
 use tapit_plan::host::StartOrder;
 use tokio::sync::oneshot;
@@ -96,6 +96,7 @@ fn essence(formation: &Formation) -> Formation {
         demand: 0,
         stand_ins: 0,
         spot: 0,
+        restart: Restart::Always,
         lifecycle: Lifecycle::default(),
         size: Size { memory: MemoryMib::from_mib(0), cpu: CpuMillis::from_millis(0) },
         ..formation.clone()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tapit_model::{BlockedCode, Formation, InstanceKind, Presence, ProcessKey, Timestamp};
+use tapit_model::{BlockedCode, Formation, InstanceKind, Presence, ProcessKey, Restart, Timestamp};
 use tapit_plan::host::Phase;
 
 use crate::engine::state::{HostState, ProcessState};
@@ -30,7 +30,8 @@ pub struct Candidate {
 pub fn candidate(key: &ProcessKey, process: &ProcessState) -> Option<(Candidate, Formation)> {
     let Presence::Present(formation) = &process.target.as_ref()?.presence else { return None };
     let rests = process.blocked.iter().any(|blocked| blocked.code == BlockedCode::BackOff);
-    if formation.demand == 0 || rests || process.failure.is_some() {
+    let once = formation.restart == Restart::Never;
+    if formation.demand == 0 || once || rests || process.failure.is_some() {
         return None;
     }
     let live = || process.instances.values().filter(|instance| instance.is_live());

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 
 use tapit_model::{
     AppName, Check, Confinement, CpuMillis, Digest, Formation, ImageRef, InstanceKind, InstanceObserved, Lifecycle,
-    MemoryMib, Moment, PinnedImage, Port, ProcessKey, ProcessName, Seconds, Size, Timestamp,
+    MemoryMib, Moment, PinnedImage, Port, ProcessKey, ProcessName, Restart, Seconds, Size, Timestamp,
 };
 
 use super::{Memory, Sight, Subject, observed};
@@ -62,6 +62,7 @@ fn formation(demand: u32, spot: u32) -> Formation {
         demand,
         stand_ins: 0,
         spot,
+        restart: Restart::Always,
         lifecycle: Lifecycle::default(),
         confinement: Confinement::default(),
         public: false,

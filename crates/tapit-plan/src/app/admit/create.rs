@@ -2,7 +2,7 @@
 
 use tapit_model::{
     App, Change, Confinement, EventKind, Fallback, Process, ProcessKey, ProcessPatch, ProcessSpec, Refusal, Revision,
-    RolloutKind,
+    RolloutKind, TaskId,
 };
 
 use super::super::template;
@@ -16,6 +16,12 @@ pub(super) fn process(mut draft: Draft, key: &ProcessKey, patch: &ProcessPatch) 
     let app = find_app(draft.world, &key.app)?;
     if app.deleting {
         return Err(going(&format!("app {}", app.name)));
+    }
+    if let Some(id) = TaskId::of(&key.process) {
+        return Err(Refusal::usage(format!(
+            "names like {} are kept for one-off tasks; give the process another one, or see `tapit -a {} show task id={id}`",
+            key.process, key.app
+        )));
     }
     if let Some(present) = draft.world.processes.get(key) {
         alive(present)?;
@@ -37,6 +43,7 @@ pub(super) fn blank(draft: &Draft, key: &ProcessKey, spec: ProcessSpec) -> Proce
     Process {
         key: key.clone(),
         spec,
+        task: None,
         configured: false,
         revision: Revision(0),
         generation: 0,

@@ -36,9 +36,9 @@ pub(super) fn app(mut draft: Draft, name: &AppName) -> Result<Admission, Refusal
     }
     draft.changes.push(Change::PutApp(App { deleting: true, updated_at: draft.now, ..app.clone() }));
     draft.app_event(name, EventKind::AppDeleted, format!("app {name} is being deleted"));
-    let live: u32 = processes.iter().map(|process| draft.live(&process.key)).sum();
+    let live: u32 = draft.world.everything_of(name).map(|process| draft.live(&process.key)).sum();
     let mut revision = newest;
-    for process in processes.iter().filter(|process| !process.deleting) {
+    for process in draft.world.everything_of(name).filter(|process| !process.deleting) {
         revision = revision.max(mark(&mut draft, process));
     }
     let message = format!(
@@ -50,6 +50,9 @@ pub(super) fn app(mut draft: Draft, name: &AppName) -> Result<Admission, Refusal
 
 fn mark(draft: &mut Draft, process: &Process) -> Revision {
     draft.end_rollout(&process.key, "the process is being deleted");
-    draft.event(&process.key, EventKind::ProcessDeleted, format!("process {} is being deleted", process.key.process));
+    if process.task.is_none() {
+        let text = format!("process {} is being deleted", process.key.process);
+        draft.event(&process.key, EventKind::ProcessDeleted, text);
+    }
     draft.put(Process { deleting: true, ..process.clone() })
 }

@@ -11,12 +11,14 @@ mod engine;
 mod restart;
 mod set;
 mod step;
+mod task;
 mod words;
 
 use tapit_model::{App, AppName, Process, ProcessKey, Refusal, Request, World, nearest};
 
 use super::types::{Admission, Grounds};
 use draft::Draft;
+pub use task::unknown as unknown_task;
 
 /// Decides a request.
 pub fn admit(grounds: &Grounds, request: &Request) -> Result<Admission, Refusal> {
@@ -29,6 +31,8 @@ pub fn admit(grounds: &Grounds, request: &Request) -> Result<Admission, Refusal>
         Request::SetProcess { app, process, patch } => set::process(draft, &ProcessKey::new(app, process), patch),
         Request::RestartProcess { app, process } => restart::process(draft, &ProcessKey::new(app, process)),
         Request::DeleteProcess { app, process } => delete::process(draft, &ProcessKey::new(app, process)),
+        Request::CreateTask { app, patch } => task::create(draft, app, patch),
+        Request::StopTask { app, task } => task::stop(draft, app, *task),
     }
 }
 
@@ -47,6 +51,14 @@ fn find_app<'a>(world: &'a World, name: &AppName) -> Result<&'a App, Refusal> {
 
 fn find_process<'a>(world: &'a World, key: &ProcessKey) -> Result<&'a Process, Refusal> {
     find_app(world, &key.app)?;
+    if let Some(task) = world.processes.get(key).and_then(|process| process.task.as_ref()) {
+        let (app, id) = (&key.app, task.id);
+        return Err(Refusal::conflict(format!(
+            "{} is a one-off task, which stays as it was made; `tapit -a {app} show task id={id}` shows it, `tapit -a {app} \
+             stop task id={id}` ends it",
+            key.process
+        )));
+    }
     world.processes.get(key).ok_or_else(|| {
         let ProcessKey { app, process } = key;
         let names: Vec<_> = world.processes_of(app).map(|p| p.key.process.as_str()).collect();

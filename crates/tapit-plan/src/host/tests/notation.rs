@@ -13,8 +13,8 @@ use std::fmt::Write;
 
 use tapit_model::{
     AppName, Blocked, Check, Confinement, CpuMillis, Digest, Formation, ImageRef, InstanceId, InstanceKind, Lifecycle,
-    MemoryMib, Moment, PinnedImage, Port, Presence, ProcessKey, ProcessName, ProcessTarget, ReasonCode, Revision,
-    Seconds, Size,
+    MemoryMib, Moment, PinnedImage, Port, Presence, ProcessKey, ProcessName, ProcessTarget, ReasonCode, Restart,
+    Revision, Seconds, Size,
 };
 
 use crate::host::{Action, Ended, HostInputs, HostMemory, HostPlan, InstanceFacts, Phase, ProcessInputs, plan_host};
@@ -82,6 +82,7 @@ fn process(words: &[&str]) -> ProcessInputs {
         demand: 0,
         stand_ins: 0,
         spot: 0,
+        restart: Restart::Always,
         lifecycle: Lifecycle { drain_timeout: Seconds(30), stop_timeout: Seconds(20) },
         confinement: Confinement::default(),
         public: false,

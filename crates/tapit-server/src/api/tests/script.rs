@@ -106,7 +106,9 @@ impl Core for Script {
             | Request::CreateProcess { app, .. }
             | Request::SetProcess { app, .. }
             | Request::RestartProcess { app, .. }
-            | Request::DeleteProcess { app, .. } => by_name(app)?,
+            | Request::DeleteProcess { app, .. }
+            | Request::CreateTask { app, .. }
+            | Request::StopTask { app, .. } => by_name(app)?,
         }
         self.note(format!("{} {request:?}", if dry_run { "try" } else { "do" }));
         Ok(outcome(dry_run))
