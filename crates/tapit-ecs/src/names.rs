@@ -2,7 +2,7 @@
 //! made again. Process names hold no `_`, so what is added behind one cannot meet another process.
 
 use sha2::{Digest, Sha256};
-use tapit_model::{AppName, InstanceKind, ProcessKey, ProcessName};
+use tapit_model::{AppName, InstanceKind, Moment, ProcessKey, ProcessName, Timestamp};
 
 use crate::api::Tags;
 
@@ -13,6 +13,7 @@ pub struct Install(String);
 /// The most that a target group's or a load balancer's name may have.
 const TARGET_GROUP_MAX: usize = 32;
 const SPOT: &str = "_spot";
+const TASK: &str = "task_";
 
 impl Install {
     pub fn of(data_dir: &std::path::Path) -> Self {
@@ -82,6 +83,11 @@ impl Install {
         hash(&format!("{} {} {generation}", self.family(key, kind), kind.as_str()), 32)
     }
 
+    /// Of one attempt to start a task: a name alone may be used again while AWS still knows what it stood for before.
+    pub fn run_token(&self, key: &ProcessKey, at: Timestamp, moment: Moment) -> String {
+        hash(&format!("{} {} {}", self.family(key, InstanceKind::Demand), at.0, moment.0), 32)
+    }
+
     pub fn tags(&self) -> Tags {
         Tags::from([("tapit:install".to_owned(), self.0.clone())])
     }
@@ -105,6 +111,16 @@ pub fn service(process: &ProcessName, kind: InstanceKind) -> String {
         InstanceKind::Demand => process.to_string(),
         InstanceKind::Spot => format!("{process}{SPOT}"),
     }
+}
+
+/// Of a process's one task, where it runs alone. Services and families have groups with a `:`.
+pub fn group(process: &ProcessName) -> String {
+    format!("{TASK}{process}")
+}
+
+/// Whose task has this group; `None`: a service's, or not one of ours.
+pub fn process_of_group(group: &str) -> Option<ProcessName> {
+    ProcessName::parse(group.strip_prefix(TASK)?).ok()
 }
 
 /// Whose service has this name; `None`: not one of ours.
@@ -161,6 +177,14 @@ mod tests {
             assert_eq!(process_of_service(&service(process, kind)), Some((process.clone(), kind)));
         }
         assert_eq!(process_of_service("Not Ours"), None);
+    }
+
+    #[test]
+    fn the_group_of_a_task_is_no_service_of_any_process() {
+        let task = ProcessName::parse("task-7").expect("legal");
+        assert_eq!(process_of_group(&group(&task)), Some(task));
+        assert_eq!(process_of_group("service:task-7"), None);
+        assert_eq!(process_of_service(&group(&ProcessName::parse("api").expect("legal"))), None);
     }
 
     #[test]

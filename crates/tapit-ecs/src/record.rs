@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tapit_model::{InstanceKind, Moment, ProcessName};
+use tapit_model::{InstanceKind, Moment, ProcessName, Timestamp};
 
+use crate::api::NewTask;
 use crate::sight::Memory;
 
 /// One app's part of the account.
@@ -79,10 +80,41 @@ pub struct ProcessRecord {
     pub registering: BTreeMap<String, Definition>,
     /// What services were told last, by kind; believed for a while where the account still shows something else.
     pub told: BTreeMap<InstanceKind, Told>,
+    /// Of a process that runs once: what has come of it. `None`: it has not run, and nothing has asked for it.
+    pub run: Option<Run>,
     /// ARNs of definitions that ECS has given up by itself.
     pub given_up: Vec<String>,
     /// What was seen of its instances.
     pub memory: Memory,
+}
+
+/// The one run of a process that is never started again.
+///
+/// ```text
+/// nothing ─► Asked ─► Task
+///    │  ▲     │  └──► Unknown ◄─┐
+///    │  └─────┘ refused         │
+///    └──────────────► Sought ───┴─► Task
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Run {
+    /// AWS is asked to start it, or was asked and has not answered.
+    Asked(Box<Asked>),
+    /// A file was lost, and an earlier server may have started it: it is looked for.
+    Sought,
+    /// ARN of its task, and whether that was told to stop.
+    Task { arn: String, stop: Made },
+    /// It may have run, and nobody can tell any more, so it never will. What stands for its task's id.
+    Unknown { id: String },
+}
+
+/// Word for word, so that AWS takes a repetition for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub task: NewTask,
+    /// The first time, on both clocks: one may jump, and the other begins anew with the host.
+    pub at: Timestamp,
+    pub moment: Moment,
 }
 
 /// A revision of a task definition, by what it was made from.

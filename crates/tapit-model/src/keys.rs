@@ -36,6 +36,8 @@ pub struct KeyInfo {
     pub help: &'static str,
     /// Legal on `create`; every key is legal on `set`.
     pub on_create: bool,
+    /// Legal on `create task`.
+    pub on_task: bool,
 }
 
 pub const PROCESS_KEYS: &[KeyInfo] = &[
@@ -46,6 +48,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "GB",
         help: "memory of each instance (default 0.5; 512M and 2G also)",
         on_create: true,
+        on_task: true,
     },
     KeyInfo {
         field: ProcessField::Cpu,
@@ -54,6 +57,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "VCPU",
         help: "cpu of each instance (default 0.25; 500m also)",
         on_create: true,
+        on_task: true,
     },
     KeyInfo {
         field: ProcessField::Demand,
@@ -62,6 +66,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "N",
         help: "number of on-demand instances (default 1; +N and -N on set)",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::Spot,
@@ -70,6 +75,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "N",
         help: "number of spot instances (default 0; +N and -N on set)",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::SpotFallback,
@@ -78,6 +84,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "TIME|none",
         help: "after this long, missing spot instances run on demand until spot is back (default none)",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::Command,
@@ -86,6 +93,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "'CMD ARGS'",
         help: "replaces the image's CMD; empty means the image's own",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::Image,
@@ -94,6 +102,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "NAME:TAG",
         help: "image of this process; empty means the app's image",
         on_create: true,
+        on_task: true,
     },
     KeyInfo {
         field: ProcessField::Port,
@@ -102,6 +111,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "PORT|none",
         help: "port that the process listens on, given to it as PORT",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::HealthPath,
@@ -110,6 +120,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "/PATH",
         help: "path that answers 2xx or 3xx when healthy; empty means a TCP connection",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::HealthTimeout,
@@ -118,6 +129,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "TIME",
         help: "how long a new instance may take to get healthy (default 60s)",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::MinHealthyTime,
@@ -126,6 +138,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "TIME",
         help: "without a port: healthy after running this long (default 2s)",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::DrainTimeout,
@@ -134,6 +147,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "TIME",
         help: "how long requests in flight may take when an instance leaves (default 30s)",
         on_create: true,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::StopTimeout,
@@ -142,6 +156,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "TIME",
         help: "from SIGTERM to SIGKILL (default 30s)",
         on_create: true,
+        on_task: true,
     },
     KeyInfo {
         field: ProcessField::Userns,
@@ -150,6 +165,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "true|false",
         help: "root inside is nobody in particular outside (default true)",
         on_create: true,
+        on_task: true,
     },
     KeyInfo {
         field: ProcessField::CapAdd,
@@ -158,6 +174,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "NAME,NAME",
         help: "capabilities beyond the default ones, for example NET_ADMIN,NET_RAW; empty means none",
         on_create: true,
+        on_task: true,
     },
     KeyInfo {
         field: ProcessField::Disabled,
@@ -166,6 +183,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "true|false",
         help: "stop all instances and keep the configuration",
         on_create: false,
+        on_task: false,
     },
     KeyInfo {
         field: ProcessField::Resize,
@@ -174,6 +192,7 @@ pub const PROCESS_KEYS: &[KeyInfo] = &[
         value: "in_place|rolling",
         help: "how a new memory or cpu reaches running instances (default in_place)",
         on_create: false,
+        on_task: false,
     },
 ];
 

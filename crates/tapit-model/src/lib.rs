@@ -60,7 +60,7 @@ pub use transfer::{LayerState, LayerTransfer, Transfer, TransferFrame};
 pub use usage::{NetworkUsage, Pressure, Usage, UsageOf};
 pub use view::{
     AppView, BlockedView, Counts, EventView, HealthView, ImageView, InstanceUsageView, InstanceView, LastExitView,
-    LogLineView, Outcome, ProcessView, Progress, RegistryView, RequestCounts, RolloutView, StatusView,
+    LogLineView, Outcome, ProcessView, Progress, RegistryView, RequestCounts, RolloutView, StatusView, TaskView,
 };
 pub use world::{
     App, Change, Generation, ImageSource, Process, Revision, Rollout, RolloutKind, RolloutState, Template, World,

@@ -104,10 +104,9 @@ impl TaskEnd {
         }
     }
 
-    /// In words: `task 7 failed (exit 3): crashed`.
+    /// In words: `task 7 failed: its command ended with exit 3`.
     pub fn describe(&self, id: TaskId) -> String {
-        let exit = self.exit.map(|exit| format!(" ({})", exit.describe())).unwrap_or_default();
-        format!("task {id} {}{exit}: {}", self.state().as_str(), self.reason.text)
+        format!("task {id} {}: {}", self.state().as_str(), self.reason.text)
     }
 
     /// The status that a shell would give: the command's own, or 128 and the signal that ended it. A task that never ran

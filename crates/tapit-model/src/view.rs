@@ -166,6 +166,38 @@ views! {
         pub events: Vec<EventView>,
     }
 
+    /// A one-off task.
+    pub struct TaskView {
+        /// No other task of the installation ever has it.
+        pub id: u64,
+        pub app: String,
+        pub engine: String,
+        /// The name under which logs, events and commands know it.
+        pub process: String,
+        /// `pending running stopping succeeded failed stopped`.
+        pub state: String,
+        /// Why it is so: what it waits for, or how it ended.
+        pub reason: Option<String>,
+        /// As a shell gives it: the command's own, or 128 and the signal; `null` until it has ended.
+        pub exit_status: Option<u8>,
+        pub last_exit: Option<LastExitView>,
+        pub command: Vec<String>,
+        pub image: Option<String>,
+        pub image_digest: Option<String>,
+        /// GB.
+        pub memory: f64,
+        /// vCPU.
+        pub cpu: f64,
+        /// Seconds.
+        pub stop_timeout: u64,
+        pub instance: Option<String>,
+        pub created_at: String,
+        pub started_at: Option<String>,
+        pub ended_at: Option<String>,
+        pub blocked: Vec<BlockedView>,
+        pub events: Vec<EventView>,
+    }
+
     pub struct ImageView {
         /// `NAME:TAG`; `<none>` for one that no name stands for any more.
         pub name: String,
@@ -251,6 +283,7 @@ views! {
         pub revision: u64,
         pub app: Option<AppView>,
         pub process: Option<ProcessView>,
+        pub task: Option<TaskView>,
     }
 
     /// The answer to `settled`: how far a change has come.

@@ -8,6 +8,7 @@ mod logs;
 mod push;
 mod reading;
 mod registries;
+mod tasks;
 mod transfer;
 mod usage;
 
@@ -20,8 +21,9 @@ use tapit_engine::ExecSession;
 use tapit_model::{
     AppName, AppView, Code, DifferenceView, EngineKind, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView,
     Outcome, ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView, Request,
-    StatusView, World, describe,
+    StatusView, TaskId, TaskView, World, describe,
 };
+use tapit_plan::app::unknown_task;
 use tapit_store::{EventFilter, StoreError};
 
 use tokio::sync::Semaphore;
@@ -88,6 +90,14 @@ impl Core for Service {
         dry_run: bool,
     ) -> Result<Outcome, Refusal> {
         changes::interrupt(&self.hub, app, process, count, dry_run).await
+    }
+
+    async fn tasks(&self, app: &AppName) -> Result<Vec<TaskView>, Refusal> {
+        tasks::list(&self.hub, app)
+    }
+
+    async fn task(&self, app: &AppName, task: TaskId) -> Result<TaskView, Refusal> {
+        tasks::show(&self.hub, app, task)
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Vec<EventView>, Refusal> {
@@ -191,6 +201,9 @@ fn known_app(world: &World, app: &AppName) -> Result<(), Refusal> {
 }
 
 fn unknown_process(world: &World, app: &AppName, process: &ProcessName) -> Refusal {
+    if let Some(task) = TaskId::of(process) {
+        return unknown_task(world, app, task);
+    }
     let names: Vec<_> = world.processes_of(app).map(|row| row.key.process.as_str()).collect();
     let guess = tapit_model::nearest(process.as_str(), names.iter().copied());
     let guess = guess.map(|name| format!("did you mean {name}? ")).unwrap_or_default();

@@ -6,6 +6,7 @@
 mod app;
 mod image;
 mod instance;
+mod task;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -19,6 +20,7 @@ use tapit_plan::app::{health_check, resolve_port, status};
 
 pub use app::{app_view, router_url};
 pub use image::{image_view, in_use, is_named};
+pub use task::task_view;
 pub use usage::usage_views;
 
 /// What all views share.

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use tapit_model::{AppName, EngineKind, ImageKey, ImageRef, ProcessName, Refusal, RegistryName, Words};
+use tapit_model::{AppName, EngineKind, ImageKey, ImageRef, ProcessName, Refusal, RegistryName, TaskId, Words};
 
 use crate::builder::{Builder, Options};
 use crate::grammar::completion::Shell;
@@ -102,6 +102,10 @@ pub enum Command {
     ListProcesses,
     DeleteProcess { name: Option<ProcessName> },
     InterruptProcess { name: Option<ProcessName>, count: u32 },
+    CreateTask { words: Words },
+    ListTasks,
+    ShowTask { id: TaskId },
+    StopTask { id: TaskId },
     ImportImage { source: ArchiveSource, name: Option<ImageRef> },
     BuildImage(BuildWanted),
     PushImage { name: Option<ImageRef>, to: Option<ImageRef> },

@@ -23,6 +23,8 @@ pub enum ApiFault {
     Credentials,
     /// A quota of the account is used up.
     Quota,
+    /// AWS has no room for it now: the same again, later. Nothing was started.
+    Capacity,
     /// The request itself is wrong; it will not do the next time either.
     Invalid,
 }
@@ -38,6 +40,7 @@ impl ApiFault {
             | ApiFault::Denied
             | ApiFault::Credentials
             | ApiFault::Quota
+            | ApiFault::Capacity
             | ApiFault::Invalid => false,
         }
     }

@@ -74,6 +74,20 @@ pub struct NewService {
     pub tags: Tags,
 }
 
+/// One task that no service looks after: it is never replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NewTask {
+    pub cluster: String,
+    pub task_definition: String,
+    /// What it is found by: at most 255 characters, and none that services or families have.
+    pub group: String,
+    pub provider: Provider,
+    pub network: Network,
+    /// At most 64 characters. The same for the same task, which tells of it as whom it was started by.
+    pub client_token: String,
+    pub tags: Tags,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Network {
     pub subnets: Vec<String>,
@@ -187,6 +201,8 @@ pub struct Task {
     pub task_definition: String,
     /// `service:NAME`, or whatever it was started with.
     pub group: String,
+    /// A deployment's id, or the token of whoever started it alone.
+    pub started_by: Option<String>,
     pub status: TaskStatus,
     pub desired: DesiredStatus,
     /// `None` where it runs on no provider that we use.

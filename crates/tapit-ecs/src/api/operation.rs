@@ -40,6 +40,7 @@ operations! {
     Request::ListServices { .. } => ListServices "ecs:ListServices"
     Request::ListTasks { .. } => ListTasks "ecs:ListTasks"
     Request::DescribeTasks { .. } => DescribeTasks "ecs:DescribeTasks"
+    Request::RunTask(_) => RunTask "ecs:RunTask"
     Request::StopTask { .. } => StopTask "ecs:StopTask"
     Request::DescribeDefaultVpc => DescribeVpcs "ec2:DescribeVpcs"
     Request::DescribeSubnets(_) => DescribeSubnets "ec2:DescribeSubnets"

@@ -39,7 +39,11 @@ pub enum Request {
     ListTasks { cluster: String, desired: DesiredStatus, next: Option<String> },
     /// `Answer::Tasks`: at most 100. Those that are not there are left out of the answer.
     DescribeTasks { cluster: String, tasks: Vec<String> },
-    /// `Answer::Done`.
+    /// `Answer::Tasks`: the one task. The same token and words are the same task for as long as AWS remembers them, which is
+    /// an hour beyond the task's life, and a day at most; the same token with other words is `AlreadyExists`. `Capacity`
+    /// where nothing was started for want of room.
+    RunTask(Box<NewTask>),
+    /// `Answer::Done`. One that has stopped is taken for stopped.
     StopTask { cluster: String, task: String, reason: String },
 
     /// `Answer::Names`: id of the default VPC, or nothing.

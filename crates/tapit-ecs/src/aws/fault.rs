@@ -78,6 +78,9 @@ const WORDS: &[(&str, ApiFault)] = &[
     // Made a moment ago, and not known everywhere yet.
     ("does not have an associated load balancer", ApiFault::NotFound),
     ("Role is not valid", ApiFault::NotFound),
+    // Nothing was started.
+    ("Capacity is unavailable", ApiFault::Capacity),
+    ("reached the limit on the number of", ApiFault::Quota),
     // To whoever asks for too much in too short a time, under the code of a wrong request.
     ("Rate exceeded", ApiFault::Throttled),
     ("Too many concurrent attempts", ApiFault::Throttled),
@@ -116,6 +119,8 @@ const CODES: &[(&str, ApiFault)] = &[
     ("OperationAborted", ApiFault::InUse),
     ("ConcurrentModification", ApiFault::InUse),
     ("InvalidGroup.InUse", ApiFault::InUse),
+    // Of a token that was used for something else.
+    ("ConflictException", ApiFault::AlreadyExists),
     ("LimitExceeded", ApiFault::Quota),
     ("QuotaExceeded", ApiFault::Quota),
     ("TooMany", ApiFault::Quota),

@@ -22,6 +22,7 @@ pub fn refused(error: &ApiError) -> String {
         ApiFault::Quota => format!(
             "a quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room ({permission})"
         ),
+        ApiFault::Capacity => "no capacity on Fargate now; it is tried again by itself".to_owned(),
         ApiFault::NotFound | ApiFault::AlreadyExists | ApiFault::NotActive | ApiFault::Invalid => {
             format!("AWS refuses {permission}; it is tried again, in case it was only early")
         }
@@ -32,7 +33,7 @@ pub fn refused(error: &ApiError) -> String {
 /// Whether people should read of it the first time already, since it will not pass by itself.
 pub fn is_news_at_once(fault: ApiFault) -> bool {
     match fault {
-        ApiFault::Denied | ApiFault::Credentials | ApiFault::Quota => true,
+        ApiFault::Denied | ApiFault::Credentials | ApiFault::Quota | ApiFault::Capacity => true,
         // The account shows what was made a moment ago only by and by, so these come and go.
         ApiFault::Throttled
         | ApiFault::Unavailable

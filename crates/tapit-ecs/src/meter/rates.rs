@@ -92,7 +92,7 @@ pub fn class(operation: Operation) -> Class {
         Operation::DescribeTaskDefinition | Operation::ListTaskDefinitions => Class::DefinitionReads,
         Operation::CreateService | Operation::UpdateService | Operation::DeleteService => Class::ServiceWrites,
         Operation::DescribeServices | Operation::ListServices => Class::ServiceReads,
-        Operation::StopTask => Class::TaskWrites,
+        Operation::RunTask | Operation::StopTask => Class::TaskWrites,
         Operation::ListTasks | Operation::DescribeTasks => Class::TaskReads,
         Operation::DescribeLoadBalancers
         | Operation::DescribeListeners

@@ -16,8 +16,9 @@ pub fn is_worth_it(operation: Operation, fault: ApiFault) -> bool {
     match fault {
         // Nothing was carried out.
         ApiFault::Throttled => true,
-        // Each registration that is carried out is another revision; every other call finds what it has made before.
-        ApiFault::Unavailable => operation != Operation::RegisterTaskDefinition,
+        // Each registration that is carried out is another revision, and of a task that may run it must be known that no
+        // answer has told; every other call finds what it has made before.
+        ApiFault::Unavailable => !matches!(operation, Operation::RegisterTaskDefinition | Operation::RunTask),
         // Those take longer than anybody should wait here, or somebody to change something.
         ApiFault::InUse
         | ApiFault::NotFound
@@ -26,6 +27,7 @@ pub fn is_worth_it(operation: Operation, fault: ApiFault) -> bool {
         | ApiFault::Denied
         | ApiFault::Credentials
         | ApiFault::Quota
+        | ApiFault::Capacity
         | ApiFault::Invalid => false,
     }
 }

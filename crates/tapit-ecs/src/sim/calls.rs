@@ -81,6 +81,7 @@ pub(super) fn is_read(operation: Operation) -> bool {
         | Operation::CreateService
         | Operation::UpdateService
         | Operation::DeleteService
+        | Operation::RunTask
         | Operation::StopTask
         | Operation::CreateSecurityGroup
         | Operation::AuthorizeIngress

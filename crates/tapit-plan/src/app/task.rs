@@ -72,11 +72,25 @@ fn end(inputs: &AppInputs, process: &Process, observed: Option<&ProcessObserved>
 
 fn of_instance(inputs: &AppInputs, instance: &InstanceObserved) -> TaskEnd {
     let lost = || Reason { code: ReasonCode::Lost, text: "how it ended is not known".to_owned() };
-    TaskEnd {
+    let end = TaskEnd {
         at: instance.stopped_at.unwrap_or(inputs.now),
         started_at: instance.started_at,
         exit: instance.last_exit,
         reason: instance.reason.clone().unwrap_or_else(lost),
+    };
+    let text = in_words(&end);
+    TaskEnd { reason: Reason { text, ..end.reason }, ..end }
+}
+
+/// What is said of an instance that serves does not fit a command that is to end.
+fn in_words(end: &TaskEnd) -> String {
+    match (end.state(), end.reason.code, end.exit) {
+        (TaskState::Stopped, _, Some(exit)) => format!("it was asked to stop, and ended with {}", exit.describe()),
+        (TaskState::Stopped, _, None) => "it was asked to stop".to_owned(),
+        (_, ReasonCode::Completed | ReasonCode::Crashed, Some(exit)) => {
+            format!("its command ended with {}", exit.describe())
+        }
+        _ => end.reason.text.clone(),
     }
 }
 

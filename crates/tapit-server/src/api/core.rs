@@ -11,7 +11,7 @@ use tapit_engine::{ExecRequest, ExecSession};
 use tapit_model::{
     AppName, AppView, DifferenceView, EngineKind, EventView, ImageKey, ImageRef, ImageView, InstanceId,
     InstanceUsageView, LogLineView, Outcome, ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch,
-    RegistryView, Request, Since, StatusView, TransferFrame,
+    RegistryView, Request, Since, StatusView, TaskId, TaskView, TransferFrame,
 };
 use tapit_store::EventFilter;
 
@@ -84,6 +84,11 @@ pub trait Core: Send + Sync + 'static {
 
     /// Everything known of a process.
     async fn process(&self, app: &AppName, process: &ProcessName) -> Result<ProcessView, Refusal>;
+
+    /// The one-off tasks of an app that are remembered, the newest first and without events.
+    async fn tasks(&self, app: &AppName) -> Result<Vec<TaskView>, Refusal>;
+
+    async fn task(&self, app: &AppName, task: TaskId) -> Result<TaskView, Refusal>;
 
     /// How far the change with this revision has come. Returns early when it is settled, else after `wait`, which is at
     /// most 25 seconds. Without a process: all of the app.

@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
-use tapit_model::{AppName, ImageKey, ImageRef, ProcessName, Refusal, Words};
+use tapit_model::{AppName, ImageKey, ImageRef, ProcessName, Refusal, TaskId, Words};
 
 use super::errors::{ApiError, DESCRIPTION};
 
@@ -40,6 +40,19 @@ impl<S: Send + Sync> FromRequestParts<S> for InProcess {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Path((app, process)): Path<(String, String)> = path(parts, state).await?;
         Ok(Self(app_name(&app)?, process_name(&process)?))
+    }
+}
+
+/// The task named in the path, and its app.
+pub(super) struct InTask(pub(super) AppName, pub(super) TaskId);
+
+impl<S: Send + Sync> FromRequestParts<S> for InTask {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((app, task)): Path<(String, String)> = path(parts, state).await?;
+        let wrong = || ApiError::usage(format!("{task:?} is not the number of a task; list them with list tasks"));
+        Ok(Self(app_name(&app)?, TaskId::parse(&task).ok_or_else(wrong)?))
     }
 }
 

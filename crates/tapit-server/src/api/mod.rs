@@ -22,6 +22,7 @@ mod registries;
 mod serve;
 mod spool;
 mod status;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -69,6 +70,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/apps/{app}/processes/{process}/interrupt", post(processes::interrupt)),
         ("/v1/apps/{app}/processes/{process}/exec", post(exec::start)),
         ("/v1/apps/{app}/processes/{process}/settled", get(processes::settled)),
+        ("/v1/apps/{app}/tasks", get(tasks::list).post(tasks::create)),
+        ("/v1/apps/{app}/tasks/{task}", get(tasks::show)),
+        ("/v1/apps/{app}/tasks/{task}/stop", post(tasks::stop)),
+        ("/v1/apps/{app}/tasks/{task}/settled", get(tasks::settled)),
         ("/v1/apps/{app}/usage", get(usage::list)),
         ("/metrics", get(metrics::show)),
         ("/v1/events", get(events::list)),

@@ -39,6 +39,11 @@ use super::extract::{Asked, NoQuery};
         super::processes::restart,
         super::processes::interrupt,
         super::processes::settled,
+        super::tasks::list,
+        super::tasks::create,
+        super::tasks::show,
+        super::tasks::stop,
+        super::tasks::settled,
         super::exec::start,
         super::usage::list,
         super::metrics::show,
@@ -130,6 +135,9 @@ pub(super) enum Archive {}
 /// An OpenAPI document, whose schema is the standard's.
 pub(super) enum OpenApiDocument {}
 
+/// What a task is made of.
+pub(super) enum NewTask {}
+
 macro_rules! schemas {
     ($($type:ty => $schema:expr;)*) => {
         $(impl PartialSchema for $type {
@@ -144,6 +152,9 @@ macro_rules! schemas {
 schemas! {
     ProcessKeys => words(PROCESS_KEYS.iter());
     NewProcess => named(words(creation_keys()), "name of the process");
+    NewTask => words(PROCESS_KEYS.iter().filter(|info| info.on_task))
+        .property("command", word("what it runs; split as a shell does, and run by one where it has shell operators"))
+        .required("command");
     AppKeys => only(ObjectBuilder::new().property("image", word("NAME:TAG; empty clears it")));
     NewApp => named(words(creation_keys()), "name of the app");
     RegistryKeys => only(

@@ -2,12 +2,12 @@
 
 use tapit_model::{
     AppName, Change, ImageRef, ImageSource, InstanceKind, InstanceState, Outcome, ProcessKey, ProcessName, Refusal,
-    Request,
+    Request, TaskId,
 };
 use tapit_plan::app::{Admission, Grounds, admit};
 use tapit_store::StoreError;
 
-use super::{known_app, reading, store_failed, unknown_process};
+use super::{known_app, reading, store_failed, tasks, unknown_process};
 use crate::hub::Hub;
 use crate::{clock, prepare};
 
@@ -65,9 +65,10 @@ fn named(changes: &[Change]) -> impl Iterator<Item = &ImageRef> {
 }
 
 fn outcome(hub: &Hub, request: &Request, admission: Admission, dry_run: bool) -> Outcome {
-    let message = if dry_run { format!("would {}", admission.message) } else { admission.message };
     let (app, process) = subject(request);
     let process = process.and_then(|process| reading::row(hub, app, process).ok());
+    let task = task_of(request, &admission).and_then(|task| tasks::row(hub, app, task).ok());
+    let message = if dry_run { format!("would {}", admission.message) } else { admission.message };
     Outcome {
         message,
         changed: !admission.changes.is_empty(),
@@ -75,8 +76,9 @@ fn outcome(hub: &Hub, request: &Request, admission: Admission, dry_run: bool) ->
         inverse: if dry_run { None } else { admission.inverse },
         notes: admission.notes,
         revision: admission.revision.0,
-        app: if process.is_none() { reading::app(hub, app).ok() } else { None },
+        app: if process.is_none() && task.is_none() { reading::app(hub, app).ok() } else { None },
         process,
+        task,
     }
 }
 
@@ -88,6 +90,29 @@ fn subject(request: &Request) -> (&AppName, Option<&ProcessName>) {
         | Request::RestartProcess { app, process }
         | Request::DeleteProcess { app, process } => (app, Some(process)),
         Request::CreateTask { app, .. } | Request::StopTask { app, .. } => (app, None),
+    }
+}
+
+/// The task that a request is about, also one that it makes.
+fn task_of(request: &Request, admission: &Admission) -> Option<TaskId> {
+    match request {
+        Request::StopTask { task, .. } => Some(*task),
+        Request::CreateTask { .. } => admission.changes.iter().find_map(|change| match change {
+            Change::PutProcess(row) => row.task.as_ref().map(|task| task.id),
+            Change::PutApp(_)
+            | Change::RemoveApp(_)
+            | Change::RemoveProcess(_)
+            | Change::PutGeneration(_)
+            | Change::RemoveGeneration(..)
+            | Change::PutRollout(_) => None,
+        }),
+        Request::CreateApp { .. }
+        | Request::SetApp { .. }
+        | Request::DeleteApp { .. }
+        | Request::CreateProcess { .. }
+        | Request::SetProcess { .. }
+        | Request::RestartProcess { .. }
+        | Request::DeleteProcess { .. } => None,
     }
 }
 
@@ -138,6 +163,7 @@ pub async fn interrupt(
         notes: vec!["they come back when there is room".to_owned()],
         revision,
         app: None,
+        task: None,
         process: reading::row(hub, app, process).ok(),
     })
 }

@@ -135,7 +135,17 @@ pub async fn prune(hub: &Arc<Hub>, dry_run: bool) -> Result<Outcome, Refusal> {
 }
 
 fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
-    Outcome { message, changed, dry_run, inverse: None, notes: Vec::new(), revision: 0, app: None, process: None }
+    Outcome {
+        message,
+        changed,
+        dry_run,
+        inverse: None,
+        notes: Vec::new(),
+        revision: 0,
+        app: None,
+        process: None,
+        task: None,
+    }
 }
 
 pub(super) fn refused(error: &EngineError) -> Refusal {

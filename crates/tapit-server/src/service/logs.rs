@@ -73,7 +73,7 @@ fn known(hub: &Hub, query: &LogQuery) -> Result<(), Refusal> {
     hub.ledger.read(|world| {
         known_app(world, &query.app)?;
         match &query.process {
-            Some(process) if world.processes_of(&query.app).all(|row| row.key.process != *process) => {
+            Some(process) if world.everything_of(&query.app).all(|row| row.key.process != *process) => {
                 Err(unknown_process(world, &query.app, process))
             }
             Some(_) | None => Ok(()),

@@ -19,9 +19,9 @@ use crate::view::{self, Context, Sight};
 /// A failure is reported once it has lasted this long.
 const CONFIRM: Duration = Duration::from_millis(500);
 /// How many events `show` holds.
-const EVENTS_SHOWN: u32 = 10;
+pub const EVENTS_SHOWN: u32 = 10;
 
-fn context<'a>(hub: &'a Hub, world: &'a tapit_model::World) -> Context<'a> {
+pub fn context<'a>(hub: &'a Hub, world: &'a tapit_model::World) -> Context<'a> {
     Context { world, engine: hub.engine.name(), addresses: hub }
 }
 
@@ -80,7 +80,7 @@ pub async fn process(hub: &Hub, app: &AppName, process: &ProcessName) -> Result<
     })
 }
 
-fn sight<'a>(hub: &Hub, world: &tapit_model::World, snapshot: &'a Snapshot, key: &ProcessKey) -> Sight<'a> {
+pub fn sight<'a>(hub: &Hub, world: &tapit_model::World, snapshot: &'a Snapshot, key: &ProcessKey) -> Sight<'a> {
     let since = |code| snapshot.blocked_since.get(&(key.clone(), code)).copied();
     let blocked = snapshot.blocked(key).iter().filter_map(|one| Some((one.clone(), since(one.code)?))).collect();
     Sight {
@@ -155,7 +155,10 @@ fn progress(hub: &Hub, app: &AppName, process: Option<&ProcessName>, revision: R
 pub async fn status(hub: &Hub) -> StatusView {
     // A store of images that cannot say how much there is holds up nobody.
     let images_bytes = hub.engine.images().bytes().await.unwrap_or(0);
-    let (apps, processes) = hub.ledger.read(|world| (world.apps.len(), world.processes.len()));
+    let (apps, processes) = hub.ledger.read(|world| {
+        let services = world.processes.values().filter(|row| row.task.is_none());
+        (world.apps.len(), services.count())
+    });
     let snapshot = hub.snapshot().clone();
     let instances = snapshot.observed.iter().flat_map(|seen| &seen.instances);
     let live = instances.filter(|instance| instance.state != tapit_model::InstanceState::Stopped).count();

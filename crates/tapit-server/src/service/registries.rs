@@ -97,7 +97,17 @@ fn ask_again(hub: &Hub) {
 }
 
 fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
-    Outcome { message, changed, dry_run, inverse: None, notes: Vec::new(), revision: 0, app: None, process: None }
+    Outcome {
+        message,
+        changed,
+        dry_run,
+        inverse: None,
+        notes: Vec::new(),
+        revision: 0,
+        app: None,
+        process: None,
+        task: None,
+    }
 }
 
 fn failed(error: &EngineError) -> Refusal {

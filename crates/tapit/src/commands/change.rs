@@ -11,7 +11,7 @@ use super::Stop;
 use super::session::{Session, json};
 use crate::client::{ClientError, query};
 use crate::invocation::Format;
-use crate::output::{apps_table, processes_table};
+use crate::output::{apps_table, processes_table, tasks_table};
 
 /// What the server is asked to wait before it answers in any case.
 const POLL: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ pub fn finish_now(session: &mut Session<'_, '_>, outcome: &Outcome) -> Result<()
     print(session, outcome)
 }
 
-fn announce(session: &mut Session<'_, '_>, outcome: &Outcome) {
+pub fn announce(session: &mut Session<'_, '_>, outcome: &Outcome) {
     session.screen.say(&outcome.message);
     for note in &outcome.notes {
         session.screen.say(&format!("note: {note}"));
@@ -61,7 +61,10 @@ fn announce(session: &mut Session<'_, '_>, outcome: &Outcome) {
     }
 }
 
-fn print(session: &mut Session<'_, '_>, outcome: &Outcome) -> Result<(), Stop> {
+pub fn print(session: &mut Session<'_, '_>, outcome: &Outcome) -> Result<(), Stop> {
+    if let Some(task) = &outcome.task {
+        return session.show(task, |task, colour| tasks_table(std::slice::from_ref(task), colour));
+    }
     match (&outcome.process, &outcome.app) {
         (Some(process), _) => session.show(process, |p, colour| processes_table(std::slice::from_ref(p), colour)),
         (None, Some(app)) => session.show(app, |a, colour| apps_table(std::slice::from_ref(a), colour)),
@@ -73,7 +76,7 @@ fn print(session: &mut Session<'_, '_>, outcome: &Outcome) -> Result<(), Stop> {
     }
 }
 
-async fn wait(session: &mut Session<'_, '_>, outcome: &Outcome, place: &str, goal: Goal) -> Result<Progress, Stop> {
+pub async fn wait(session: &mut Session<'_, '_>, outcome: &Outcome, place: &str, goal: Goal) -> Result<Progress, Stop> {
     let asked = query(&[("revision", outcome.revision.to_string()), ("wait", POLL.as_secs().to_string())]);
     let path = format!("{place}/settled{asked}");
     loop {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Stop;
 use super::session::Session;
-use crate::client::{ClientError, Lines, query};
+use crate::client::{Client, ClientError, Lines, query};
 use crate::invocation::{Format, LogsWanted, Reading};
 use crate::output::LogLines;
 
@@ -29,6 +29,9 @@ enum Record {
     Resume { resume: String },
 }
 
+/// The query of a reading.
+type Pairs = Vec<(&'static str, String)>;
+
 /// Lines that came and are not printed yet.
 #[derive(Default)]
 struct Held {
@@ -39,7 +42,7 @@ struct Held {
 pub async fn logs(session: &mut Session<'_, '_>, wanted: &LogsWanted) -> Result<(), Stop> {
     let app = session.app().await?;
     let place = format!("/v1/apps/{app}/logs");
-    let mut pairs: Vec<(&'static str, String)> = Vec::new();
+    let mut pairs = Pairs::new();
     pairs.extend(wanted.process.as_ref().map(|process| ("process", process.to_string())));
     pairs.extend(wanted.instance.as_ref().map(|instance| ("instance", instance.clone())));
     pairs.extend(wanted.since.as_ref().map(|since| ("since", since.clone())));
@@ -51,7 +54,7 @@ pub async fn logs(session: &mut Session<'_, '_>, wanted: &LogsWanted) -> Result<
         }
         Reading::Following => {
             pairs.push(("follow", "true".to_owned()));
-            follow(session, &place, &pairs).await
+            follow(session, place, pairs).await
         }
     }
 }
@@ -67,40 +70,63 @@ async fn once(session: &mut Session<'_, '_>, mut lines: Lines) -> Result<(), Sto
 }
 
 /// Until nothing more can come, which for a whole app is never.
-async fn follow(session: &mut Session<'_, '_>, place: &str, pairs: &[(&'static str, String)]) -> Result<(), Stop> {
+async fn follow(session: &mut Session<'_, '_>, place: String, pairs: Pairs) -> Result<(), Stop> {
     let mut layout = LogLines::default();
-    let mut resume: Option<String> = None;
-    let mut lines = session.client.lines(&format!("{place}{}", query(pairs))).await?;
-    loop {
-        let mut held = Held::default();
-        let lost = loop {
-            match next(&mut lines).await {
+    let mut follower = Follower::open(&session.client, place, pairs).await?;
+    while let Some(lines) = follower.next(&session.client).await? {
+        print(session, &mut layout, &lines)?;
+        session.screen.flush()?;
+    }
+    Ok(())
+}
+
+/// Reads logs as they are written, over lost connections.
+pub struct Follower {
+    place: String,
+    pairs: Pairs,
+    lines: Lines,
+    resume: Option<String>,
+    held: Held,
+    ended: bool,
+}
+
+impl Follower {
+    pub async fn open(client: &Client, place: String, pairs: Pairs) -> Result<Self, Stop> {
+        let lines = client.lines(&format!("{place}{}", query(&pairs))).await?;
+        Ok(Self { place, pairs, lines, resume: None, held: Held::default(), ended: false })
+    }
+
+    /// The next lines, which never come again; `None` when nothing more can come. Nothing is lost when it is dropped before
+    /// it has answered.
+    pub async fn next(&mut self, client: &Client) -> Result<Option<Vec<LogLineView>>, Stop> {
+        while !self.ended {
+            match next(&mut self.lines).await {
                 Ok(Some(Record::Line(line))) => {
-                    held.bytes += line.text.len();
-                    held.lines.push(line);
-                    if held.bytes <= MAX_HELD {
+                    self.held.bytes += line.text.len();
+                    self.held.lines.push(line);
+                    if self.held.bytes <= MAX_HELD {
                         continue;
                     }
                 }
-                Ok(Some(Record::Resume { resume: place })) => resume = Some(place),
-                Ok(None) => {
-                    print(session, &mut layout, &held.lines)?;
-                    return Ok(());
+                Ok(Some(Record::Resume { resume })) => self.resume = Some(resume),
+                Ok(None) => self.ended = true,
+                Err(lost) => {
+                    let onward = self.resume.iter().map(|place| ("resume", place.clone()));
+                    let pairs: Vec<_> = self.pairs.iter().cloned().chain(onward).collect();
+                    self.lines = again(client, &format!("{}{}", self.place, query(&pairs)), lost).await?;
+                    // What was not handed on comes again.
+                    self.held = Held::default();
+                    continue;
                 }
-                Err(lost) => break lost,
             }
-            print(session, &mut layout, &held.lines)?;
-            session.screen.flush()?;
-            held = Held::default();
-        };
-        let onward = resume.iter().map(|place| ("resume", place.clone()));
-        let pairs: Vec<_> = pairs.iter().cloned().chain(onward).collect();
-        lines = again(session, &format!("{place}{}", query(&pairs)), lost).await?;
+            return Ok(Some(std::mem::take(&mut self.held).lines));
+        }
+        Ok(None)
     }
 }
 
 /// Opens the stream again, as soon as there is a server that lets us.
-async fn again(session: &mut Session<'_, '_>, path: &str, lost: ClientError) -> Result<Lines, Stop> {
+async fn again(client: &Client, path: &str, lost: ClientError) -> Result<Lines, Stop> {
     let end = Instant::now() + PATIENCE;
     let mut error = lost;
     loop {
@@ -121,7 +147,7 @@ async fn again(session: &mut Session<'_, '_>, path: &str, lost: ClientError) -> 
             return Err(Refusal::new(Code::Unavailable, text).into());
         }
         tokio::time::sleep(PAUSE).await;
-        match tokio::time::timeout_at(end + PAUSE, session.client.lines(path)).await {
+        match tokio::time::timeout_at(end + PAUSE, client.lines(path)).await {
             Ok(Ok(lines)) => return Ok(lines),
             Ok(Err(failed)) => error = failed,
             // The time is up; the error before this attempt says why.

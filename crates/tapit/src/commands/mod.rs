@@ -19,6 +19,7 @@ mod push;
 mod registry;
 mod session;
 mod status;
+mod task;
 mod terminal;
 mod top;
 mod transfer;
@@ -128,6 +129,10 @@ async fn ask(session: &mut Session<'_, '_>, command: Command) -> Result<(), Stop
         Command::ListProcesses => process::list(session).await,
         Command::DeleteProcess { name } => process::delete(session, name).await,
         Command::InterruptProcess { name, count } => process::interrupt(session, name, count).await,
+        Command::CreateTask { words } => task::create(session, &words).await,
+        Command::ListTasks => task::list(session).await,
+        Command::ShowTask { id } => task::show(session, id).await,
+        Command::StopTask { id } => task::stop(session, id).await,
         Command::ImportImage { source, name } => image::import(session, source, name.as_ref()).await,
         Command::BuildImage(wanted) => build::build(session, wanted).await,
         Command::PushImage { name, to } => push::push(session, name, to).await,

@@ -3,6 +3,7 @@
 use tapit_model::{Code, CommandLine, Refusal};
 
 use super::completion::NameKind;
+use super::task::{ONE_TASK, process_or_task};
 use super::{Example, Form, Keys, Object, Row, Scope, Typed, Word};
 use crate::invocation::{Action, Command, ExecWanted, ask};
 
@@ -28,6 +29,7 @@ pub static ROWS: &[Row] = &[Row {
             help: "the process; may be left out when the app has one",
             names: NameKind::Processes,
         },
+        ONE_TASK,
         Word {
             key: "instance",
             synonyms: &[],
@@ -73,7 +75,7 @@ fn mean(typed: &Typed) -> Result<Action, Refusal> {
         return Err(Refusal::usage("instance= is empty; leave it out for the newest healthy one"));
     }
     ask(Command::Exec(ExecWanted {
-        process: typed.process()?,
+        process: process_or_task(typed)?,
         instance: typed.own("instance").map(str::to_owned),
         command: command.to_owned(),
     }))

@@ -18,7 +18,7 @@ pub struct Flag {
 }
 
 impl Flag {
-    const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Self {
+    pub(super) const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Self {
         Self { long, short, value: None, choices: &[], help, variable: None }
     }
 

@@ -110,7 +110,7 @@ pub fn usage(row: &Row) -> String {
     parts.extend(row.words.iter().map(|word| word.shown.to_owned()));
     match row.keys {
         Keys::Nothing => {}
-        Keys::OnCreate => parts.push("[key=value ...]".to_owned()),
+        Keys::OnCreate | Keys::OnTask => parts.push("[key=value ...]".to_owned()),
         Keys::OnSet => parts.push("key=value ...".to_owned()),
     }
     parts.push("[flags]".to_owned());

@@ -4,6 +4,7 @@ use tapit_model::{Code, Refusal, Since};
 
 use super::completion::NameKind;
 use super::events::ONE_PROCESS;
+use super::task::{ONE_TASK, process_or_task};
 use super::{Example, Flag, Form, Keys, Object, Row, Scope, Typed, Word};
 use crate::invocation::{Action, Command, LogsWanted, Reading, ask};
 
@@ -34,6 +35,7 @@ pub static ROWS: &[Row] = &[Row {
             for 10 s.",
     words: &[
         ONE_PROCESS,
+        ONE_TASK,
         word("instance", "[instance=ID]", "only those of one instance"),
         word("since", "[since=TIME]", "only those since then: 10m, 1h30m, 2d, or a time in RFC 3339"),
         word("lines", "[lines=N]", "at most so many of those there are (default 100; with -f, 0 means new ones only)"),
@@ -44,6 +46,7 @@ pub static ROWS: &[Row] = &[Row {
         Example { line: "tapit logs", what: "the last hundred lines of the app" },
         Example { line: "tapit logs name=api since=10m lines=1000", what: "what one process wrote lately" },
         Example { line: "tapit logs name=api -f lines=0", what: "new lines as they come" },
+        Example { line: "tapit logs task=7 -f", what: "what a one-off task writes, until it has ended" },
         Example { line: "tapit logs instance=api.7", what: "one instance, also when it has stopped" },
     ],
     exits: &[Code::Usage, Code::NotFound, Code::Unavailable],
@@ -57,7 +60,7 @@ fn mean(typed: &Typed) -> Result<Action, Refusal> {
         return Err(Refusal::usage("instance= is empty; leave it out for all instances"));
     }
     ask(Command::Logs(LogsWanted {
-        process: typed.process()?,
+        process: process_or_task(typed)?,
         instance: typed.own("instance").map(str::to_owned),
         lines: typed.number("lines", 0..=10_000)?.unwrap_or(DEFAULT_LINES),
         since: since.map(str::to_owned),

@@ -24,6 +24,7 @@ mod registry;
 mod resolve;
 pub mod server;
 mod status;
+mod task;
 mod top;
 mod typed;
 
@@ -45,6 +46,7 @@ pub struct Noun {
 
 pub static APP: Noun = Noun { one: "app", many: "apps" };
 pub static PROCESS: Noun = Noun { one: "process", many: "processes" };
+pub static TASK: Noun = Noun { one: "task", many: "tasks" };
 pub static IMAGE: Noun = Noun { one: "image", many: "images" };
 pub static REGISTRY: Noun = Noun { one: "registry", many: "registries" };
 
@@ -70,6 +72,7 @@ pub enum Keys {
     Nothing,
     OnCreate,
     OnSet,
+    OnTask,
 }
 
 impl Keys {
@@ -78,6 +81,7 @@ impl Keys {
             Keys::Nothing => false,
             Keys::OnCreate => info.on_create,
             Keys::OnSet => true,
+            Keys::OnTask => info.on_task,
         })
     }
 }
@@ -196,6 +200,7 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
     [
         process::ROWS,
         interrupt::ROWS,
+        task::ROWS,
         app::ROWS,
         diff::ROWS,
         image::ROWS,

@@ -90,7 +90,8 @@ impl Typed {
 
     /// The keys of a process as the server will read them, so that a wrong line fails before anything is sent.
     pub fn patch(&self) -> Result<ProcessPatch, Refusal> {
-        ProcessPatch::parse(&self.keys, self.row.keys == Keys::OnCreate)
+        let create = matches!(self.row.keys, Keys::OnCreate | Keys::OnTask);
+        ProcessPatch::parse(&self.keys, create)
     }
 
     /// A whole number under a key.
@@ -161,7 +162,11 @@ impl Typed {
         }
         let known = |info: &&tapit_model::KeyInfo| info.name == key || info.synonyms.contains(&key);
         // Keys that are legal elsewhere go on to the model's parser, which says where.
-        let known = tapit_model::PROCESS_KEYS.iter().find(known).filter(|_| self.row.keys != Keys::Nothing);
+        let known = tapit_model::PROCESS_KEYS.iter().find(known).filter(|info| match self.row.keys {
+            Keys::Nothing => false,
+            Keys::OnCreate | Keys::OnSet => true,
+            Keys::OnTask => info.on_task,
+        });
         if known.is_none() {
             return Err(self.unknown_key(key));
         }

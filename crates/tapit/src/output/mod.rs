@@ -14,6 +14,7 @@ mod registries;
 mod screen;
 mod status;
 mod table;
+mod tasks;
 mod top;
 mod transfer;
 
@@ -28,5 +29,6 @@ pub use processes::{process_page, processes_table};
 pub use registries::{registries_table, registry_page};
 pub use screen::{Screen, Terminals};
 pub use status::status_page;
+pub use tasks::{task_page, tasks_table};
 pub use top::{TopRow, top_rows, top_screen, top_table};
 pub use transfer::{transfer_bars, transfer_lines};

@@ -180,7 +180,7 @@ fn instances(instances: &[InstanceView]) -> Table {
 }
 
 /// `exit code 1`, `killed by signal 9 (out of memory)`.
-fn last_exit(exit: &LastExitView) -> String {
+pub fn last_exit(exit: &LastExitView) -> String {
     let how = match (exit.code, exit.signal) {
         (_, Some(signal)) => format!("killed by signal {signal}"),
         (Some(code), None) => format!("exit code {code}"),

@@ -15,8 +15,8 @@ impl Tint {
     /// Of a status of a process or app, or a state of an instance.
     pub fn of(word: &str) -> Self {
         match word {
-            "running" | "healthy" => Tint::Good,
-            "pending" | "updating" | "restarting" | "pulling" | "starting" | "draining" => Tint::Moving,
+            "running" | "healthy" | "succeeded" => Tint::Good,
+            "pending" | "updating" | "restarting" | "pulling" | "starting" | "draining" | "stopping" => Tint::Moving,
             "degraded" | "rolled_back" | "failed" | "unhealthy" => Tint::Bad,
             _ => Tint::Plain,
         }

@@ -1,18 +1,15 @@
 //! `create task` and `stop task`.
 
 use tapit_model::{
-    AppName, Change, Confinement, EventKind, Generation, Health, PortSetting, Process, ProcessPatch, ProcessSpec,
-    Refusal, Seconds, Task, TaskId, World,
+    AppName, Assign, Change, Confinement, EventKind, Generation, Health, PROCESS_KEYS, PortSetting, Process,
+    ProcessPatch, ProcessSpec, Refusal, Seconds, Task, TaskId, World,
 };
 
 use super::super::template;
 use super::super::types::Admission;
 use super::draft::Draft;
 use super::set::note_unknown_image;
-use super::{create, engine, find_app, going, words};
-
-/// The keys that mean something to a command which runs once.
-const KEYS: &str = "image, memory, cpu, stop_timeout, userns, cap_add";
+use super::{create, engine, find_app, going};
 
 pub(super) fn create(mut draft: Draft, name: &AppName, patch: &ProcessPatch) -> Result<Admission, Refusal> {
     let app = find_app(draft.world, name)?;
@@ -39,7 +36,8 @@ pub(super) fn create(mut draft: Draft, name: &AppName, patch: &ProcessPatch) -> 
     let typed = spec.command.as_ref().map(|command| command.typed().to_owned()).unwrap_or_default();
     let message = format!("create task {id} of app {name}: {typed}");
     let template = template::wanted(&spec, app.image.as_ref(), None);
-    draft.event(&key, EventKind::TaskCreated, format!("created with {}", words::summary(&spec)));
+    let size = format!("memory={} cpu={}", spec.size.memory, spec.size.cpu);
+    draft.event(&key, EventKind::TaskCreated, format!("created with {size} to run {typed}"));
     draft.loosened(&key, &Confinement::default(), &spec.confinement);
     note_unknown_image(&mut draft, &key, &template.image);
     let process = create::blank(&draft, &key, spec);
@@ -79,7 +77,7 @@ fn blank() -> ProcessSpec {
 
 fn check(app: &AppName, patch: &ProcessPatch) -> Result<(), Refusal> {
     let ProcessPatch { command, memory, cpu, image, stop_timeout, userns, cap_add, .. } = patch.clone();
-    if command.is_none() {
+    if !matches!(command, Some(Assign::To(_))) {
         return Err(Refusal::usage(format!(
             "a task needs its command, as in `tapit -a {app} create task 'python manage.py migrate'`"
         )));
@@ -88,7 +86,8 @@ fn check(app: &AppName, patch: &ProcessPatch) -> Result<(), Refusal> {
     if known == *patch {
         return Ok(());
     }
-    Err(Refusal::usage(format!("a task runs once and serves nobody: the keys that it takes are {KEYS}")))
+    let keys: Vec<_> = PROCESS_KEYS.iter().filter(|info| info.on_task).map(|info| info.name).collect();
+    Err(Refusal::usage(format!("a task runs once and serves nobody: the keys that it takes are {}", keys.join(", "))))
 }
 
 fn find<'a>(world: &'a World, app: &AppName, id: TaskId) -> Result<(&'a Process, &'a Task), Refusal> {

@@ -1,6 +1,7 @@
 //! `create`, `set`, `restart` and `delete`: what they change, say and refuse.
 
 use super::*;
+use tapit_model::Assign;
 
 /// After the lines, with every rollout done, the last line makes these changes.
 fn check(lines: &[&str], last: &str, expected: &[&str]) {
@@ -266,4 +267,20 @@ fn the_inverse_is_a_line_that_a_shell_reads_back() {
     let admission = bench.ask("set process name=api memory=1 command=").expect("admitted");
     let expected = r#"tapit -a shop set process name=api memory=0.0625 command='echo "it'\''s fine"'"#;
     assert_eq!(admission.inverse.as_deref(), Some(expected));
+}
+
+/// The image of a patch is the app's where an app is created.
+#[test]
+fn an_image_among_the_words_of_create_app_is_the_apps() {
+    let image = ImageRef::parse("shop:v1").expect("legal");
+    let patch = ProcessPatch { image: Some(Assign::To(image.clone())), ..ProcessPatch::default() };
+    let app = AppName::parse("shop").expect("legal");
+    let request = Request::CreateApp { app: app.clone(), image: None, patch };
+    let grounds = Grounds { world: &World::default(), observed: &[], engine: EngineKind::Embedded, now: NOW };
+    let admission = admit(&grounds, &request).expect("admitted");
+    let mut world = World::default();
+    admission.changes.iter().for_each(|change| world.apply(change));
+    assert_eq!(world.apps[&app].image, Some(image));
+    assert_eq!(world.processes[&key("default")].spec.image, None);
+    assert!(!world.processes[&key("default")].configured);
 }

@@ -11,14 +11,16 @@ mod progressing;
 mod recorded;
 mod routing;
 mod statuses;
+mod task_ends;
+mod tasks;
 
 use std::collections::BTreeMap;
 
 use tapit_model::{
-    AppName, Assign, Blocked, BlockedCode, Change, CommandLine, CpuMillis, Digest, EngineKind, Event, Exit, Failure,
-    ImageRef, ImageSource, InstanceId, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment, PinnedImage,
-    Presence, ProcessKey, ProcessName, ProcessObserved, ProcessPatch, ProcessTarget, Reason, ReasonCode, Refusal,
-    Request, Revision, Size, Timestamp, Words, World,
+    AppName, Blocked, BlockedCode, Change, CommandLine, CpuMillis, Digest, EngineKind, Event, Exit, Failure, ImageRef,
+    ImageSource, InstanceId, InstanceKind, InstanceObserved, InstanceState, MemoryMib, Moment, PinnedImage, Presence,
+    ProcessKey, ProcessName, ProcessObserved, ProcessPatch, ProcessTarget, Reason, ReasonCode, Refusal, Request,
+    Revision, Size, Task, TaskId, Timestamp, Words, World,
 };
 
 use super::types::{Admission, AppInputs, AppPlan, Grounds, ImageProgress};
@@ -204,7 +206,7 @@ pub(super) fn no_room(demand: u32, spot: u32) -> Blocked {
     Blocked { code: BlockedCode::Capacity, text: "512 MB more are needed".to_owned(), demand, spot }
 }
 
-/// Reads `create process name=api memory=2` as the command line and the API would.
+/// Reads `create process name=api memory=2` or `create task 'a command' memory=2` as the command line and the API would.
 fn request(line: &str) -> Request {
     let command = CommandLine::parse(line).expect(line);
     let mut argv = command.argv().iter().map(String::as_str).peekable();
@@ -213,9 +215,11 @@ fn request(line: &str) -> Request {
         app = argv.next().expect("an app");
     }
     let (verb, noun) = (argv.next().expect("a verb"), argv.next().expect("a noun"));
-    let mut words: Words =
-        argv.filter_map(|word| word.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let bare = argv.next_if(|word| noun == "task" && !word.contains('=')).map(|typed| ("command", typed));
+    let pairs = argv.filter_map(|word| word.split_once('=')).chain(bare);
+    let mut words: Words = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let process = words.remove("name").unwrap_or("default".to_owned());
+    let task = words.remove("id").and_then(|id| TaskId::parse(&id));
     let (app, process) = (AppName::parse(app).expect(app), ProcessName::parse(&process).expect("a name"));
     let image = words.get("image").map(|image| (!image.is_empty()).then(|| ImageRef::parse(image).expect("an image")));
     let patch = || ProcessPatch::parse(&words, verb == "create").expect(line);
@@ -230,6 +234,8 @@ fn request(line: &str) -> Request {
         ("set", "process") => Request::SetProcess { app, process, patch: patch() },
         ("restart", "process") => Request::RestartProcess { app, process },
         ("delete", "process") => Request::DeleteProcess { app, process },
+        ("create", "task") => Request::CreateTask { app, patch: patch() },
+        ("stop", "task") => Request::StopTask { app, task: task.expect("a number") },
         _ => panic!("no such command: {line}"),
     }
 }
@@ -247,7 +253,7 @@ fn line(change: &Change) -> String {
         }
         Change::RemoveApp(name) => format!("remove app {name}"),
         Change::PutProcess(p) => format!(
-            "process {} r{} g{} runs {}{}{}{}{}",
+            "process {} r{} g{} runs {}{}{}{}{}{}",
             p.key.process,
             p.revision.0,
             p.generation,
@@ -256,6 +262,7 @@ fn line(change: &Change) -> String {
             flag(p.rolled_back, " rolled back"),
             flag(p.spec.disabled, " disabled"),
             flag(p.deleting, " deleting"),
+            p.task.as_ref().map(task).unwrap_or_default(),
         ),
         Change::RemoveProcess(key) => format!("remove process {}", key.process),
         Change::PutGeneration(g) => {
@@ -271,26 +278,15 @@ fn line(change: &Change) -> String {
     }
 }
 
+fn task(task: &Task) -> String {
+    let end = task.end.as_ref().map(|end| format!(" {}", end.state().as_str()));
+    format!(", a task{}", end.unwrap_or_default())
+}
+
 fn flag(set: bool, text: &'static str) -> &'static str {
     if set { text } else { "" }
 }
 
 pub(super) fn kinds(events: &[Event]) -> String {
     events.iter().map(|event| format!("{:?}: {}\n", event.kind, event.text)).collect()
-}
-
-/// The image of a patch is the app's where an app is created.
-#[test]
-fn an_image_among_the_words_of_create_app_is_the_apps() {
-    let image = ImageRef::parse("shop:v1").expect("legal");
-    let patch = ProcessPatch { image: Some(Assign::To(image.clone())), ..ProcessPatch::default() };
-    let app = AppName::parse("shop").expect("legal");
-    let request = Request::CreateApp { app: app.clone(), image: None, patch };
-    let grounds = Grounds { world: &World::default(), observed: &[], engine: EngineKind::Embedded, now: NOW };
-    let admission = admit(&grounds, &request).expect("admitted");
-    let mut world = World::default();
-    admission.changes.iter().for_each(|change| world.apply(change));
-    assert_eq!(world.apps[&app].image, Some(image));
-    assert_eq!(world.processes[&key("default")].spec.image, None);
-    assert!(!world.processes[&key("default")].configured);
 }

@@ -8,7 +8,7 @@ fn check(bench: &mut Bench, expected: &[&str]) {
     assert_eq!(lines(&plan), expected);
 }
 
-fn lines(plan: &AppPlan) -> Vec<String> {
+pub(super) fn lines(plan: &AppPlan) -> Vec<String> {
     let order = |target: &ProcessTarget| {
         let name = &target.key.process;
         match &target.presence {

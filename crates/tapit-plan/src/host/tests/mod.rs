@@ -5,5 +5,6 @@ mod counts;
 mod ending;
 mod failures;
 mod notation;
+mod once;
 mod repetition;
 mod rollouts;

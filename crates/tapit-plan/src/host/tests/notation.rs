@@ -4,6 +4,7 @@
 //! capacity 1024                                      a header line; MiB
 //! host_lacks 128                                     another; or host_tight; ample without it
 //! web g2 demand=2 spot=1 size=256 public next=9      a process and its target; `web absent` for an absent one
+//! web g1 demand=1 once                               one whose instances are never replaced
 //!   1 g1 demand/0 healthy@-90s routed                an instance: serial, generation, kind/slot, phase@age, flags
 //!   2 g2 demand/1 stopped@-5s crashed restarts=2 healthy_for=3s
 //! ```
@@ -99,6 +100,7 @@ fn process(words: &[&str]) -> ProcessInputs {
             Some(("next", n)) => next_serial = n.parse().expect(word),
             Some(_) => panic!("{word}"),
             None if *word == "public" => formation.public = true,
+            None if *word == "once" => formation.restart = Restart::Never,
             None if *word == "absent" => absent = true,
             None => formation.generation = generation(word),
         }

@@ -11,7 +11,7 @@ use tapit_engine::{EXEC_QUEUE, ExecInput, ExecOutput, ExecSession};
 use tapit_model::{
     AppName, AppView, Code, DifferenceView, EngineKind, EventView, ImageKey, ImageRef, ImageView, InstanceUsageView,
     LogLineView, Outcome, ProcessName, ProcessView, Progress, Refusal, RegistryName, RegistryPatch, RegistryView,
-    Request, StatusView, Transfer, TransferFrame,
+    Request, StatusView, TaskId, TaskView, Transfer, TransferFrame,
 };
 use tapit_store::EventFilter;
 use tokio::sync::{mpsc, watch};
@@ -93,6 +93,7 @@ fn outcome(dry_run: bool) -> Outcome {
         revision: 2,
         app: None,
         process: None,
+        task: None,
     }
 }
 
@@ -112,6 +113,16 @@ impl Core for Script {
         }
         self.note(format!("{} {request:?}", if dry_run { "try" } else { "do" }));
         Ok(outcome(dry_run))
+    }
+
+    async fn tasks(&self, app: &AppName) -> Result<Vec<TaskView>, Refusal> {
+        by_name(app)?;
+        Ok(Vec::new())
+    }
+
+    async fn task(&self, app: &AppName, task: TaskId) -> Result<TaskView, Refusal> {
+        by_name(app)?;
+        Err(Refusal::not_found(format!("no task {task}")))
     }
 
     async fn apps(&self) -> Vec<AppView> {

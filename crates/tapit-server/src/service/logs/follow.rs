@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use tapit_engine::{EngineError, LogPart, LogReading};
-use tapit_model::{InstanceId, LogLine, LogStream, ProcessName, describe};
+use tapit_model::{InstanceId, LogLine, LogStream, Process, ProcessName, describe};
 use tokio::time::Instant;
 
 use super::merge::{Merged, Origin, pages};
@@ -158,10 +158,11 @@ impl Follower {
         let can_come = || match &query.instance {
             Some(_) => false,
             None => self.hub.ledger.read(|world| {
-                world
-                    .processes_of(&query.app)
-                    .any(|row| query.process.as_ref().is_none_or(|process| *process == row.key.process))
-                    || (query.process.is_none() && world.apps.contains_key(&query.app))
+                // Nothing more comes of a task that has ended.
+                let goes_on = |row: &Process| row.task.as_ref().is_none_or(|task| task.end.is_none());
+                world.everything_of(&query.app).any(|row| {
+                    query.process.as_ref().is_some_and(|process| *process == row.key.process) && goes_on(row)
+                }) || (query.process.is_none() && world.apps.contains_key(&query.app))
             }),
         };
         self.open.is_empty() && !can_come()
