@@ -9,3 +9,4 @@ mod logs;
 mod restarts;
 mod rollouts;
 mod stage;
+mod tasks;

@@ -71,6 +71,10 @@ pub fn set(name: &str, words: &[(&str, &str)]) -> Request {
     Request::SetProcess { app: app("shop"), process: process(name), patch: patch(words, false) }
 }
 
+pub fn create_task(words: &[(&str, &str)]) -> Request {
+    Request::CreateTask { app: app("shop"), patch: patch(words, true) }
+}
+
 pub fn set_image(name: &str) -> Request {
     Request::SetApp { app: app("shop"), image: Some(Some(image(name))) }
 }

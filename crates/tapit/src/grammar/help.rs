@@ -2,9 +2,7 @@
 
 use tapit_model::{Code, KeyInfo, Refusal, nearest};
 
-use super::{
-    APP, Flag, Form, IMAGE, Keys, Noun, Object, PROCESS, REGISTRY, Row, flags, man, resolve, server, table, verbs,
-};
+use super::{Flag, Form, Keys, Noun, Object, Row, flags, man, resolve, server, table, verbs};
 
 const WIDTH: usize = 96;
 
@@ -27,9 +25,7 @@ impl Topic {
     pub fn find(words: &[String]) -> Result<Self, Refusal> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let verb = |word: &str| verbs().into_iter().find(|verb| *verb == word);
-        let noun = |word: &str| {
-            [&APP, &PROCESS, &IMAGE, &REGISTRY].into_iter().find(|noun| noun.one == word || noun.many == word)
-        };
+        let noun = |word: &str| table().filter_map(Row::about_noun).find(|noun| noun.is(word));
         let topic = match words.as_slice() {
             [] => Some(Topic::Overview),
             ["exit-codes"] => Some(Topic::ExitCodes),

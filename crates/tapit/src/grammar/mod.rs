@@ -44,6 +44,13 @@ pub struct Noun {
     pub many: &'static str,
 }
 
+impl Noun {
+    /// True for the noun in either number.
+    pub fn is(&self, word: &str) -> bool {
+        self.one == word || self.many == word
+    }
+}
+
 pub static APP: Noun = Noun { one: "app", many: "apps" };
 pub static PROCESS: Noun = Noun { one: "process", many: "processes" };
 pub static TASK: Noun = Noun { one: "task", many: "tasks" };
@@ -159,12 +166,17 @@ impl Row {
         }
     }
 
+    /// What the verb is about, if it is about anything.
+    pub fn about_noun(&self) -> Option<&'static Noun> {
+        match self.object {
+            Object::Nothing => None,
+            Object::One(noun) | Object::Many(noun) => Some(noun),
+        }
+    }
+
     /// True for the noun in either number.
     pub fn is_about(&self, word: &str) -> bool {
-        match self.object {
-            Object::Nothing => false,
-            Object::One(noun) | Object::Many(noun) => noun.one == word || noun.many == word,
-        }
+        self.about_noun().is_some_and(|noun| noun.is(word))
     }
 
     /// `create process`, or the verb alone.

@@ -21,7 +21,7 @@ fn offline(line: &str) -> Vec<String> {
 fn verbs_then_nouns_then_keys_are_offered() {
     assert_eq!(offline("tapit "), verbs());
     assert_eq!(offline("tapit cr"), ["create"]);
-    assert_eq!(offline("tapit create "), ["process", "app"]);
+    assert_eq!(offline("tapit create "), ["process", "task", "app"]);
     assert_eq!(offline("tapit -a shop list pro"), ["processes"]);
     assert_eq!(offline("tapit set process name=x mem"), ["memory="]);
     assert_eq!(offline("tapit set process name=x memory=1 mem"), Vec::<String>::new());

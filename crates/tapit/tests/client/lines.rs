@@ -130,6 +130,21 @@ fn an_interruption_takes_one_instance_unless_it_says_more() {
 }
 
 #[test]
+fn a_task_is_made_of_a_command_and_known_by_its_number() {
+    let words = r#"CreateTask { words: {"command": "a=1 b --x", "memory": "2"} }"#;
+    check(words, &["tapit create task memory=2 'a=1 b --x'", "tapit create task 'a=1 b --x' memory=2"]);
+    check(
+        r#"CreateTask { words: {"command": "b"} } wait"#,
+        &["tapit create task b -w", "tapit create task command=b -w"],
+    );
+    check("ShowTask { id: TaskId(7) }", &["tapit show task id=7", "tapit show task 7"]);
+    check("StopTask { id: TaskId(7) } wait", &["tapit stop task 7 --wait"]);
+    check("ListTasks", &["tapit list tasks"]);
+    let Action::Ask(Command::Logs(logs)) = meaning("tapit logs task=7").action else { panic!("logs") };
+    assert_eq!(logs.process.map(|name| name.to_string()).as_deref(), Some("task-7"));
+}
+
+#[test]
 fn the_server_takes_each_setting_from_its_flag_or_its_variable() {
     use tapit_cli::Ending;
     let typed = User::script().run(

@@ -26,7 +26,7 @@ fn unknown_verbs_and_nouns_are_answered_with_the_nearest_and_the_legal_ones() {
         ("tapit process", &["process is a noun", "verb comes first"]),
         ("tapit processes list", &["the verb comes first: `tapit list processes`"]),
         ("tapit apps", &["apps is a noun", "verb comes first"]),
-        ("tapit create", &["create what?", "process, app"]),
+        ("tapit create", &["create what?", "process, task, app"]),
         ("tapit create name=x", &["create what?"]),
         ("tapit create proces name=x", &["knows no noun \"proces\"", "`tapit create process`"]),
         ("tapit create processes name=x", &["did you mean `tapit create process`?"]),
@@ -35,7 +35,7 @@ fn unknown_verbs_and_nouns_are_answered_with_the_nearest_and_the_legal_ones() {
         ("tapit show processes", &["did you mean `tapit show process`?"]),
         ("tapit prune image", &["did you mean `tapit prune images`?"]),
         ("tapit restart app", &["knows no noun \"app\"", "`tapit restart process`"]),
-        ("tapit list", &["list what?", "processes, apps, images"]),
+        ("tapit list", &["list what?", "processes, tasks, apps, images"]),
         ("tapit set variables A=b", &["knows no noun \"variables\""]),
         ("tapit lgos", &["unknown verb"]),
         ("tapit attach name=x", &["unknown verb"]),
@@ -44,6 +44,26 @@ fn unknown_verbs_and_nouns_are_answered_with_the_nearest_and_the_legal_ones() {
         ("tapit completion", &["one shell", "fish"]),
         ("tapit completion tcsh", &["no completion for \"tcsh\"", "bash"]),
         ("tapit completion bahs", &["did you mean bash?"]),
+    ]);
+}
+
+#[test]
+fn a_task_needs_a_command_and_is_known_by_its_number() {
+    check(&[
+        ("tapit create task", &["create task needs a command", "'python manage.py migrate'"]),
+        ("tapit create task ''", &["create task needs a command"]),
+        ("tapit create task python report.py", &["unexpected word \"report.py\"", "quote it"]),
+        ("tapit create task 'report \"x'", &["unclosed double quote"]),
+        ("tapit create task report demand=2", &["create task knows no key \"demand\"", "stop_timeout"]),
+        ("tapit create task report memory=0", &["memory=0"]),
+        ("tapit show task", &["show task needs a number", "`tapit list tasks`"]),
+        ("tapit show task id=one", &["id=one is not legal", "list tasks"]),
+        ("tapit stop task id=01", &["id=01 is not legal"]),
+        ("tapit stop task", &["stop task needs a number"]),
+        ("tapit list task", &["did you mean `tapit list tasks`?"]),
+        ("tapit delete task id=1", &["delete knows no noun \"task\""]),
+        ("tapit logs name=api task=1", &["name=api and task=1 name two things"]),
+        ("tapit exec task=x ls", &["task=x is not legal"]),
     ]);
 }
 

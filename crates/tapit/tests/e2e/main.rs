@@ -27,6 +27,7 @@ mod registry;
 mod routing;
 mod spares;
 mod spot;
+mod tasks;
 mod usage;
 mod workloads;
 mod wrong;

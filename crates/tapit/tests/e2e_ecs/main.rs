@@ -13,3 +13,4 @@ mod faults;
 mod logs;
 mod page;
 mod rollouts;
+mod tasks;
