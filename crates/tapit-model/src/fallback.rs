@@ -28,7 +28,7 @@ mod tests {
     use crate::{AppName, Process, ProcessKey, ProcessName, ProcessSpec, Revision, Timestamp};
 
     #[test]
-    fn a_row_from_before_there_were_notes_is_read_as_one_without_any() {
+    fn a_row_from_before_there_were_notes_and_tasks_is_read_as_one_without_any() {
         let key = ProcessKey::new(&AppName::parse("shop").expect("legal"), &ProcessName::public());
         let process = Process {
             key,
@@ -46,7 +46,9 @@ mod tests {
             deleting: false,
         };
         let mut row = serde_json::to_value(&process).expect("it is written");
-        assert!(row.as_object_mut().expect("a row").remove("fallback").is_some());
+        for later in ["fallback", "task"] {
+            assert!(row.as_object_mut().expect("a row").remove(later).is_some(), "{later}");
+        }
         assert!(row["spec"].as_object_mut().expect("a spec").remove("spot_fallback").is_some());
         assert_eq!(serde_json::from_value::<Process>(row).expect("it is read"), process);
     }

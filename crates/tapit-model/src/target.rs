@@ -84,3 +84,48 @@ pub enum Check {
     /// Has run for this long.
     Uptime(Seconds),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AppName, CpuMillis, MemoryMib, ProcessName};
+
+    #[test]
+    fn a_target_from_before_there_were_tasks_is_one_of_a_process_that_is_restarted() {
+        let (app, process) = (AppName::parse("shop").expect("legal"), ProcessName::public());
+        let image = PinnedImage {
+            reference: ImageRef::parse("shop:v1").expect("legal"),
+            digest: Digest::parse(&format!("sha256:{}", "a".repeat(64))).expect("legal"),
+            exposed: Vec::new(),
+        };
+        let formation = Formation {
+            generation: 1,
+            image,
+            command: None,
+            port: Port::MIN,
+            check: Check::Tcp(Port::MIN),
+            health_timeout: Seconds(60),
+            size: Size { memory: MemoryMib::from_mib(512), cpu: CpuMillis::from_millis(250) },
+            demand: 1,
+            stand_ins: 0,
+            spot: 0,
+            restart: Restart::Always,
+            lifecycle: Lifecycle::default(),
+            confinement: Confinement::default(),
+            public: true,
+            variables: Vec::new(),
+            version: "v1".to_owned(),
+        };
+        let present = |formation| Presence::Present(Box::new(formation));
+        let key = ProcessKey::new(&app, &process);
+        let target = ProcessTarget { key, revision: Revision(2), presence: present(formation.clone()) };
+        let mut text = serde_json::to_value(&target).expect("it is written");
+        let written = text["presence"]["Present"].as_object_mut().and_then(|formation| formation.remove("restart"));
+        assert_eq!(written, Some("always".into()));
+        assert_eq!(serde_json::from_value::<ProcessTarget>(text).expect("it is read"), target);
+        let once =
+            ProcessTarget { presence: present(Formation { restart: Restart::Never, ..formation }), ..target.clone() };
+        let text = serde_json::to_string(&once).expect("it is written");
+        assert_eq!(serde_json::from_str::<ProcessTarget>(&text).expect("it is read"), once);
+    }
+}

@@ -150,6 +150,31 @@ mod tests {
     }
 
     #[test]
+    fn a_task_has_failed_unless_its_command_succeeded_or_it_was_asked_to_stop() {
+        use ReasonCode::{
+            Completed, Crashed, Deleted, Disabled, Lost, OutOfMemory, Reclaimed, StartFailed, Surplus, Unhealthy,
+        };
+        for (codes, expected) in [
+            (vec![Completed], TaskState::Succeeded),
+            (vec![Surplus, Disabled, Deleted], TaskState::Stopped),
+            (vec![Crashed, OutOfMemory, StartFailed, Unhealthy, Lost, Reclaimed], TaskState::Failed),
+        ] {
+            for code in codes {
+                assert_eq!(ended(code, None).state(), expected, "{code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        assert_eq!(TaskId::parse("17"), Some(TaskId(17)));
+        assert_eq!(TaskId::parse("18446744073709551615"), Some(TaskId(u64::MAX)));
+        for other in ["", "017", "+17", "-1", " 17", "17 ", "1.0", "x", "18446744073709551616"] {
+            assert_eq!(TaskId::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn names_of_tasks_are_known_by_their_form() {
         let name = |text| ProcessName::parse(text).expect("a legal name");
         assert_eq!(TaskId::of(&name("task-17")), Some(TaskId(17)));

@@ -55,10 +55,15 @@ impl Process {
         if self.task.is_some() { Restart::Never } else { Restart::Always }
     }
 
+    /// It is a task that has come to its end.
+    pub fn has_ended(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.end.is_some())
+    }
+
     /// So many instances of a kind are to run: those that were asked for, and among the demand ones those that stand in for
     /// spot instances. Of a task that has ended, none.
     pub fn wanted(&self, kind: InstanceKind) -> u32 {
-        if self.task.as_ref().is_some_and(|task| task.end.is_some()) {
+        if self.has_ended() {
             return 0;
         }
         let asked = self.spec.wanted(kind);

@@ -39,7 +39,7 @@ fn plan_process(plan: &mut AppPlan, inputs: &AppInputs, process: &Process) {
 
 /// What the engine waits for, as far as anything is still wanted.
 fn reported(process: &Process, observed: Option<&ProcessObserved>) -> Vec<Blocked> {
-    let wanted = !process.deleting && !process.spec.disabled;
+    let wanted = !process.deleting && !process.spec.disabled && !process.has_ended();
     observed.filter(|_| wanted).map(|seen| seen.blocked.clone()).unwrap_or_default()
 }
 

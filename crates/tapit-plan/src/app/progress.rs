@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tapit_model::{
     AppName, Blocked, BlockedCode, ImageSource, InstanceKind, InstanceObserved, InstanceState, Process, ProcessKey,
-    ProcessObserved, Progress, Revision, Rollout, RolloutState, Task, TaskState, Template, World,
+    ProcessObserved, Progress, Revision, Rollout, RolloutState, Task, TaskId, TaskState, Template, World,
 };
 
 use super::{fallback, sight, target, task};
@@ -27,7 +27,8 @@ pub enum Subject<'a> {
     App(&'a AppName),
 }
 
-/// Judges the newest state; `revision` is the one that the change was admitted with. What was deleted is done well.
+/// Judges the newest state; `revision` is the one that the change was admitted with. What was deleted is done well, but
+/// for a task.
 pub fn progress(seen: &Seen, subject: Subject, revision: Revision) -> Progress {
     match subject {
         Subject::Process(key) => match seen.world.processes.get(key) {
@@ -35,10 +36,18 @@ pub fn progress(seen: &Seen, subject: Subject, revision: Revision) -> Progress {
                 Some(task) => of_task(seen, process, task),
                 None => of_process(seen, process, revision),
             },
-            None => done(format!("process {} is gone", key.process)),
+            None => gone(key),
         },
         Subject::App(name) if !seen.world.apps.contains_key(name) => done(format!("app {name} is gone")),
         Subject::App(name) => of_app(seen, name),
+    }
+}
+
+/// Whoever waits for the end of a task is not told that it went well when nobody knows.
+fn gone(key: &ProcessKey) -> Progress {
+    match TaskId::of(&key.process) {
+        Some(id) => given_up(format!("task {id} is gone; how it ended is not known any more")),
+        None => done(format!("process {} is gone", key.process)),
     }
 }
 
@@ -83,7 +92,9 @@ fn of_process(seen: &Seen, process: &Process, asked: Revision) -> Progress {
 fn of_task(seen: &Seen, process: &Process, task: &Task) -> Progress {
     let Some(end) = &task.end else {
         let state = task::task_state(process, task, sight::of(seen.observed, &process.key));
-        let blocked = seen.blocked.get(&process.key).and_then(|blocked| blocked.first());
+        // The last plan may be from before the request to stop.
+        let waits = seen.blocked.get(&process.key).filter(|_| state == TaskState::Pending);
+        let blocked = waits.and_then(|blocked| blocked.first());
         let why = blocked.map(|blocked| format!(": {}", blocked.text)).unwrap_or_default();
         return moving(format!("task {} is {}{why}", task.id, state.as_str()));
     };

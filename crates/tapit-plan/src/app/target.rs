@@ -29,7 +29,7 @@ pub(super) fn order(inputs: &AppInputs, process: &Process, observed: Option<&Pro
     }
     let wanted = inputs.world.generations.get(&(process.key.clone(), generation(process)));
     let serving = inputs.world.generations.get(&(process.key.clone(), process.running_generation));
-    if process.spec.disabled {
+    if process.spec.disabled || process.has_ended() {
         // Nothing is to run, so any image will do; the serving one is preferred because it does not change when the
         // wanted one is pinned later.
         let target = serving.into_iter().chain(wanted).find_map(|g| present(process, g, process.revision));

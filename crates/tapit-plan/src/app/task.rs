@@ -7,12 +7,12 @@
 use std::cmp::Reverse;
 
 use tapit_model::{
-    AppName, Change, Event, EventKind, Fallback, InstanceObserved, InstanceState, Process, ProcessObserved, Reason,
-    ReasonCode, Revision, Task, TaskEnd, TaskState,
+    AppName, Change, Event, EventKind, Fallback, ImageSource, InstanceObserved, InstanceState, Process,
+    ProcessObserved, Reason, ReasonCode, Revision, Task, TaskEnd, TaskState,
 };
 
 use super::types::{AppInputs, AppPlan};
-use super::{sight, target, template};
+use super::{sight, target};
 
 /// Tasks of an app that have ended and can still be read about.
 const REMEMBERED: usize = 20;
@@ -65,7 +65,8 @@ fn end(inputs: &AppInputs, process: &Process, observed: Option<&ProcessObserved>
         return if told { never_ran(ReasonCode::Surplus, "stopped before it had started".to_owned()) } else { None };
     }
     let generation = inputs.world.generations.get(&(process.key.clone(), process.generation))?;
-    let image = template::reference(&generation.template.image)?;
+    // An image that is pinned is there, whatever becomes of its name for others.
+    let ImageSource::Named(image) = &generation.template.image else { return None };
     let text = inputs.images.get(image).and_then(|progress| target::hopeless(image, progress))?;
     never_ran(ReasonCode::StartFailed, text)
 }

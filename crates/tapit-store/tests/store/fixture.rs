@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use tapit_model::{
-    App, AppName, Confinement, Event, EventKind, Fallback, Generation, ImageRef, ImageSource, InstanceId, InstanceKind,
-    InstanceObserved, InstanceState, Process, ProcessKey, ProcessName, ProcessSpec, Revision, Rollout, RolloutKind,
-    RolloutState, Template, Timestamp,
+    App, AppName, Confinement, Event, EventKind, Exit, Fallback, Generation, ImageRef, ImageSource, InstanceId,
+    InstanceKind, InstanceObserved, InstanceState, Process, ProcessKey, ProcessName, ProcessSpec, Reason, ReasonCode,
+    Revision, Rollout, RolloutKind, RolloutState, Task, TaskEnd, TaskId, Template, Timestamp,
 };
 use tapit_store::Store;
 use tempfile::TempDir;
@@ -34,6 +34,12 @@ impl Place {
     /// What the refusal to open says.
     pub fn refusal(&self) -> String {
         Store::open(&self.database()).expect_err("the store is refused").to_string()
+    }
+
+    /// What a statement finds, in its first column.
+    pub fn number(&self, sql: &str) -> u32 {
+        let connection = rusqlite::Connection::open(self.database()).expect("the file opens");
+        connection.query_row(sql, [], |row| row.get(0)).expect("the statement finds a number")
     }
 
     /// Changes the file behind the store's back.
@@ -72,6 +78,18 @@ pub fn process(key: &ProcessKey, generation: u64, revision: u64) -> Process {
         restarted_at: None,
         deleting: false,
     }
+}
+
+/// A task, which has ended when there is a status.
+pub fn task(app: &str, id: u64, status: Option<i32>) -> Process {
+    let end = |code| TaskEnd {
+        at: Timestamp(9),
+        started_at: Some(Timestamp(8)),
+        exit: Some(Exit { code: Some(code), signal: None, oom: false, at: Timestamp(9) }),
+        reason: Reason { code: ReasonCode::Crashed, text: "its command ended".to_owned() },
+    };
+    let task = Task { id: TaskId(id), end: status.map(end) };
+    Process { task: Some(task), ..process(&TaskId(id).key(&app_name(app)), 1, 2) }
 }
 
 pub fn generation(key: &ProcessKey, number: u64) -> Generation {

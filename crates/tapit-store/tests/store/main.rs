@@ -4,4 +4,5 @@ mod damage;
 mod events;
 mod fixture;
 mod observed;
+mod tasks;
 mod world;

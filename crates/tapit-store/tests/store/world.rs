@@ -1,10 +1,11 @@
 //! The rows mean what `World::apply` means, for any sequence of changes, also after the file was opened again.
 
 use tapit_model::{
-    AppName, Change, CommandLine, Exit, ImageRef, ImageSource, ProcessKey, Rollout, RolloutState, Timestamp, World,
+    AppName, Change, CommandLine, Exit, ImageRef, ImageSource, ProcessKey, Revision, Rollout, RolloutState, Timestamp,
+    World,
 };
 
-use crate::fixture::{Place, app, app_name, event, generation, key, process, rollout};
+use crate::fixture::{Place, app, app_name, event, generation, key, process, rollout, task};
 
 /// SplitMix64: small, and the same on every machine.
 struct Dice(u64);
@@ -28,7 +29,7 @@ impl Dice {
 fn change(dice: &mut Dice, world: &World) -> Option<Change> {
     let apps: Vec<AppName> = world.apps.keys().cloned().collect();
     let keys: Vec<ProcessKey> = world.processes.keys().cloned().collect();
-    match dice.below(9) {
+    match dice.below(10) {
         0 => {
             let mut app = app(dice.of(&["shop", "blog", "a", "z-9"])?);
             app.deleting = dice.below(3) == 0;
@@ -36,7 +37,7 @@ fn change(dice: &mut Dice, world: &World) -> Option<Change> {
             Some(Change::PutApp(app))
         }
         1 | 2 => {
-            let name = dice.of(&["default", "worker", "api", "w"])?;
+            let name = dice.of(&["default", "worker", "api", "w", "task-2"])?;
             let mut process = process(&key(dice.of(&apps)?.as_str(), name), dice.below(9), dice.below(99));
             process.spec.command = CommandLine::parse("a 'b c' && d").ok().filter(|_| dice.below(2) == 0);
             process.spec.disabled = dice.below(2) == 0;
@@ -58,6 +59,12 @@ fn change(dice: &mut Dice, world: &World) -> Option<Change> {
             Some(Change::PutRollout(rollout))
         }
         7 => Some(Change::RemoveProcess(dice.of(&keys)?)),
+        8 => {
+            let status = [None, Some(0), Some(3)];
+            let mut task = task(dice.of(&apps)?.as_str(), dice.below(4), dice.of(&status)?);
+            (task.generation, task.revision) = (dice.below(9), Revision(dice.below(99)));
+            Some(Change::PutProcess(task))
+        }
         _ => {
             let bare = |name: &AppName| !keys.iter().any(|key| key.app == *name);
             let empty: Vec<AppName> = apps.into_iter().filter(bare).collect();

@@ -8,7 +8,6 @@ use tapit_model::{
 use super::super::template;
 use super::super::types::Admission;
 use super::draft::Draft;
-use super::set::note_unknown_image;
 use super::{create, engine, find_app, going};
 
 pub(super) fn create(mut draft: Draft, name: &AppName, patch: &ProcessPatch) -> Result<Admission, Refusal> {
@@ -25,21 +24,14 @@ pub(super) fn create(mut draft: Draft, name: &AppName, patch: &ProcessPatch) -> 
              set app image=NAME:TAG`"
         )));
     }
-    let id = TaskId(draft.world.next_task.0.max(1));
+    let id = next(draft.world, name);
     let key = id.key(name);
-    if draft.world.processes.contains_key(&key) {
-        return Err(Refusal::conflict(format!(
-            "a process of app {name} has the name {}, which is a task's",
-            key.process
-        )));
-    }
     let typed = spec.command.as_ref().map(|command| command.typed().to_owned()).unwrap_or_default();
     let message = format!("create task {id} of app {name}: {typed}");
     let template = template::wanted(&spec, app.image.as_ref(), None);
     let size = format!("memory={} cpu={}", spec.size.memory, spec.size.cpu);
     draft.event(&key, EventKind::TaskCreated, format!("created with {size} to run {typed}"));
     draft.loosened(&key, &Confinement::default(), &spec.confinement);
-    note_unknown_image(&mut draft, &key, &template.image);
     let process = create::blank(&draft, &key, spec);
     let number = 1;
     let process = Process { task: Some(Task { id, end: None }), configured: true, generation: number, ..process };
@@ -67,6 +59,16 @@ pub(super) fn stop(mut draft: Draft, name: &AppName, id: TaskId) -> Result<Admis
     let revision = draft.put(Process { spec, ..process.clone() });
     let message = format!("stop task {id} of app {name}: it gets SIGTERM, and SIGKILL when it does not end in time");
     Ok(draft.finish(message, None, revision))
+}
+
+/// A number that no task has had. Before there were tasks a process could have such a name, and where one ever had, its
+/// numbers go on under that name.
+fn next(world: &World, app: &AppName) -> TaskId {
+    let mut id = TaskId(world.next_task.0.max(1));
+    while world.marks.contains_key(&id.key(app)) {
+        id.0 += 1;
+    }
+    id
 }
 
 /// What a task is before the words of whoever makes it: it listens nowhere and serves nobody.
@@ -100,7 +102,7 @@ fn find<'a>(world: &'a World, app: &AppName, id: TaskId) -> Result<(&'a Process,
 pub fn unknown(world: &World, app: &AppName, id: TaskId) -> Refusal {
     let tasks: Vec<_> = world.tasks_of(app).iter().map(|(_, task)| task.id.to_string()).collect();
     let known = match tasks.as_slice() {
-        [] => format!("and remembers none; make one with `tapit -a {app} create task 'CMD'`"),
+        [] => format!("it remembers none; make one with `tapit -a {app} create task 'CMD'`"),
         tasks => format!("it remembers {}", tasks.join(", ")),
     };
     Refusal::not_found(format!("app {app} has no task {id}; {known}"))

@@ -12,6 +12,7 @@ mod recorded;
 mod routing;
 mod statuses;
 mod task_ends;
+mod task_words;
 mod tasks;
 
 use std::collections::BTreeMap;

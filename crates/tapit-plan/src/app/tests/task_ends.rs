@@ -1,17 +1,15 @@
 //! What becomes of a task: what is ordered for it, how it ends, and how long it is remembered.
 
-use super::super::progress::{Seen, Subject};
-use super::super::task_state;
 use super::planning::lines;
 use super::*;
-use tapit_model::{Check, Process, Restart, Seconds};
 use InstanceState::{Draining, Healthy, Pending, Pulling, Starting, Stopped, Stopping, Unhealthy};
+use tapit_model::{Check, Restart, Seconds};
 
-const SHOP: &str = "create app shop image=shop:v1";
-const MIGRATE: &str = "create task migrate";
+pub(super) const SHOP: &str = "create app shop image=shop:v1";
+pub(super) const MIGRATE: &str = "create task migrate";
 
 /// A task that the engine was told to run, and of which it shows these instances.
-fn ordered(instances: Vec<InstanceObserved>) -> Bench {
+pub(super) fn ordered(instances: Vec<InstanceObserved>) -> Bench {
     let mut bench = Bench::settled(&[SHOP]);
     bench.run(MIGRATE);
     let plan = bench.plan();
@@ -20,15 +18,15 @@ fn ordered(instances: Vec<InstanceObserved>) -> Bench {
     bench
 }
 
-fn one(state: InstanceState) -> InstanceObserved {
+pub(super) fn one(state: InstanceState) -> InstanceObserved {
     instance("task-1.1", 1, state)
 }
 
-fn ended(code: ReasonCode, last_exit: Option<Exit>) -> InstanceObserved {
-    InstanceObserved { last_exit, stopped_at: Some(NOW), ..because(one(Stopped), code, "the program ended") }
+pub(super) fn ended(code: ReasonCode, last_exit: Option<Exit>) -> InstanceObserved {
+    InstanceObserved { last_exit, stopped_at: Some(NOW), ..because(one(Stopped), code, "as the engine says") }
 }
 
-fn signal(number: i32) -> Exit {
+pub(super) fn signal(number: i32) -> Exit {
     Exit { code: None, signal: Some(number), ..exit(0) }
 }
 
@@ -63,7 +61,11 @@ fn an_image_is_fetched_and_then_one_instance_ordered_that_is_never_replaced() {
     assert_eq!(of_tasks(&plan), ["task-1 r2 g1 1+0 shop:v1 0.5"]);
     let Presence::Present(formation) = &plan.targets[1].presence else { panic!("present") };
     assert_eq!(formation.restart, Restart::Never);
-    assert_eq!((&formation.check, formation.public), (&Check::Uptime(Seconds(0)), false), "whatever its image exposes");
+    assert_eq!(
+        (&formation.check, formation.public, formation.port.get()),
+        (&Check::Uptime(Seconds(0)), false, 8080),
+        "whatever its image exposes"
+    );
     assert_eq!(formation.command.as_ref().map(CommandLine::typed), Some("migrate"));
     let Presence::Present(default) = &plan.targets[0].presence else { panic!("present") };
     assert_eq!(default.restart, Restart::Always);
@@ -72,20 +74,25 @@ fn an_image_is_fetched_and_then_one_instance_ordered_that_is_never_replaced() {
 
 #[test]
 fn a_task_ends_as_its_instance_did() {
-    check(ended(ReasonCode::Completed, Some(exit(0))), "task 1 succeeded (exit 0): the program ended", 0);
-    check(ended(ReasonCode::Crashed, Some(exit(3))), "task 1 failed (exit 3): the program ended", 3);
-    check(ended(ReasonCode::Crashed, Some(signal(9))), "task 1 failed (signal 9): the program ended", 137);
+    check(ended(ReasonCode::Completed, Some(exit(0))), "task 1 succeeded: its command ended with exit 0", 0);
+    check(ended(ReasonCode::Crashed, Some(exit(3))), "task 1 failed: its command ended with exit 3", 3);
+    check(ended(ReasonCode::Crashed, Some(signal(9))), "task 1 failed: its command ended with signal 9", 137);
     let oom = ended(ReasonCode::OutOfMemory, Some(Exit { oom: true, ..signal(9) }));
-    check(oom, "task 1 failed (signal 9 (out of memory)): the program ended", 137);
+    check(oom, "task 1 failed: as the engine says", 137);
     let never_ran = InstanceObserved { started_at: None, ..ended(ReasonCode::StartFailed, None) };
-    check(never_ran, "task 1 failed: the program ended", 1);
-    check(ended(ReasonCode::Unhealthy, Some(signal(15))), "task 1 failed (signal 15): the program ended", 143);
-    check(ended(ReasonCode::Surplus, Some(signal(15))), "task 1 stopped (signal 15): the program ended", 143);
+    check(never_ran, "task 1 failed: as the engine says", 1);
+    check(ended(ReasonCode::Unhealthy, Some(signal(15))), "task 1 failed: as the engine says", 143);
+    check(ended(ReasonCode::Deleted, None), "task 1 stopped: it was asked to stop", 1);
+    check(
+        ended(ReasonCode::Surplus, Some(signal(15))),
+        "task 1 stopped: it was asked to stop, and ended with signal 15",
+        143,
+    );
 }
 
 #[test]
 fn a_lost_instance_ends_its_task() {
-    check(ended(ReasonCode::Lost, None), "task 1 failed: the program ended", 1);
+    check(ended(ReasonCode::Lost, None), "task 1 failed: as the engine says", 1);
     check(one(Stopped), "task 1 failed: how it ended is not known", 1);
 }
 
@@ -176,10 +183,16 @@ fn a_task_that_is_stopped_before_it_started_never_runs() {
 #[test]
 fn a_task_that_is_stopped_while_it_runs_ends_as_its_command_does() {
     for (last, told) in [
-        (ended(ReasonCode::Surplus, Some(signal(15))), "TaskEnded: task 1 stopped (signal 15): the program ended\n"),
-        (ended(ReasonCode::Surplus, Some(exit(0))), "TaskEnded: task 1 stopped (exit 0): the program ended\n"),
+        (
+            ended(ReasonCode::Surplus, Some(signal(15))),
+            "TaskEnded: task 1 stopped: it was asked to stop, and ended with signal 15\n",
+        ),
+        (
+            ended(ReasonCode::Surplus, Some(exit(0))),
+            "TaskEnded: task 1 stopped: it was asked to stop, and ended with exit 0\n",
+        ),
         // It was done before the word reached it.
-        (ended(ReasonCode::Completed, Some(exit(0))), "TaskEnded: task 1 succeeded (exit 0): the program ended\n"),
+        (ended(ReasonCode::Completed, Some(exit(0))), "TaskEnded: task 1 succeeded: its command ended with exit 0\n"),
     ] {
         let mut bench = ordered(vec![one(Healthy)]);
         bench.run("stop task id=1");
@@ -194,96 +207,11 @@ fn a_task_that_is_stopped_while_it_runs_ends_as_its_command_does() {
     }
 }
 
-#[test]
-fn the_state_of_a_task_is_that_of_its_instance() {
-    let mut bench = ordered(Vec::new());
-    let state = |bench: &Bench| {
-        let row = &bench.world.processes[&key("task-1")];
-        let seen = bench.observed.iter().find(|seen| seen.key == row.key);
-        task_state(row, row.task.as_ref().expect("a task"), seen).as_str()
-    };
-    assert_eq!(state(&bench), "pending");
-    for (seen, expected) in [
-        (Pending, "pending"),
-        (Pulling, "pending"),
-        (Starting, "pending"),
-        (Healthy, "running"),
-        (Unhealthy, "running"),
-        (Draining, "stopping"),
-        (Stopping, "stopping"),
-        // Its end is not recorded yet.
-        (Stopped, "running"),
-    ] {
-        bench.look("task-1", vec![one(seen)]);
-        assert_eq!(state(&bench), expected, "{seen:?}");
-    }
-    bench.run("stop task id=1");
-    bench.look("task-1", vec![one(Healthy)]);
-    assert_eq!(state(&bench), "stopping");
-    bench.look("task-1", vec![ended(ReasonCode::Surplus, Some(signal(15)))]);
-    bench.plan();
-    assert_eq!(state(&bench), "stopped");
-}
-
-#[test]
-fn a_wait_for_a_task_is_told_what_it_does_and_how_it_ended() {
-    let mut bench = Bench::settled(&[SHOP]);
-    let revision = bench.run(MIGRATE).revision;
-    assert_eq!(bench.progress("task-1", revision), "going: task 1 is pending");
-    let plan = bench.plan();
-    assert_eq!(bench.progress("task-1", revision), "going: task 1 is pending: shop:v1 is being looked up");
-    bench.pin(&plan, &[]);
-    bench.look("task-1", Vec::new()).blocked.push(no_room(1, 0));
-    bench.plan();
-    assert_eq!(bench.progress("task-1", revision), "going: task 1 is pending: 512 MB more are needed");
-    bench.look("task-1", vec![one(Healthy)]);
-    bench.plan();
-    assert_eq!(bench.progress("task-1", revision), "going: task 1 is running");
-    let mut other = ordered(vec![one(Healthy)]);
-    let stop = other.run("stop task id=1").revision;
-    assert_eq!(other.progress("task-1", stop), "going: task 1 is stopping");
-    for (last, expected) in [
-        (ended(ReasonCode::Completed, Some(exit(0))), "ok: task 1 succeeded (exit 0): the program ended"),
-        (ended(ReasonCode::Crashed, Some(exit(3))), "failed: task 1 failed (exit 3): the program ended"),
-        (ended(ReasonCode::Surplus, Some(exit(0))), "failed: task 1 stopped (exit 0): the program ended"),
-    ] {
-        let mut bench = ordered(vec![last]);
-        bench.plan();
-        assert_eq!(bench.progress("task-1", revision), expected);
-    }
-}
-
-#[test]
-fn a_task_that_went_with_its_app_has_not_succeeded() {
-    let mut bench = ordered(vec![one(Healthy)]);
-    let revision = bench.world.processes[&key("task-1")].revision;
-    bench.run("delete app");
-    assert_eq!(bench.progress("task-1", revision), "going: task 1 is stopping");
-    bench.observed.clear();
-    bench.plan();
-    assert_eq!(bench.progress("task-1", revision), "failed: task 1 is gone; how it ended is not known any more");
-}
-
-#[test]
-fn tasks_are_none_of_the_apps_processes() {
-    let mut bench = ordered(vec![ended(ReasonCode::Crashed, Some(exit(3)))]);
-    bench.plan();
-    bench.run("create task report");
-    let app = AppName::parse("shop").expect("legal");
-    let seen = Seen { world: &bench.world, observed: &bench.observed, blocked: &bench.blocked };
-    let told = words(&progress(&seen, Subject::App(&app), Revision(0)));
-    assert_eq!(told, "ok: default: 1/1 healthy", "neither one that failed nor one that waits");
-    let names = |rows: Vec<&Process>| rows.iter().map(|row| row.key.process.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(bench.world.processes_of(&app).collect()), ["default"]);
-    assert_eq!(names(bench.world.tasks_of(&app).into_iter().map(|(row, _)| row).collect()), ["task-1", "task-2"]);
-    assert_eq!(bench.world.everything_of(&app).count(), 3);
-}
-
 /// Runs a task to its end, at this time.
 fn run_to_end(bench: &mut Bench, id: u64, at: i64) {
     let name = TaskId(id).process().to_string();
     let instance = instance(&format!("{name}.1"), 1, Stopped);
-    let instance = because(instance, ReasonCode::Completed, "the program ended");
+    let instance = because(instance, ReasonCode::Completed, "as the engine says");
     let stopped_at = Some(Timestamp(NOW.0 + at));
     bench.look(&name, vec![InstanceObserved { stopped_at, last_exit: Some(exit(0)), ..instance }]);
     assert!(kinds(&bench.plan().events).starts_with("TaskEnded: "), "{name}");

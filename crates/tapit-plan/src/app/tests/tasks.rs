@@ -22,8 +22,7 @@ fn a_task_is_one_process_with_one_generation_and_no_rollout() {
     assert_eq!(admission.inverse.as_deref(), Some("tapit -a shop stop task id=1"));
     assert_eq!((admission.revision, admission.notes), (Revision(2), Vec::new()));
     let told = kinds(&admission.events);
-    assert!(told.starts_with("TaskCreated: created with memory=0.5 cpu=0.25 "), "{told}");
-    assert!(told.contains("command='python manage.py migrate'") && told.lines().count() == 1, "{told}");
+    assert_eq!(told, "TaskCreated: created with memory=0.5 cpu=0.25 to run python manage.py migrate\n");
     assert_eq!(admission.events[0].process.as_ref().map(ProcessName::as_str), Some("task-1"));
 }
 
@@ -239,7 +238,7 @@ fn stopping_a_task_orders_it_to_run_nothing() {
 #[test]
 fn an_unknown_task_is_told_with_those_that_are_remembered() {
     let mut bench = Bench::settled(&[SHOP[0], "-a blog create app image=blog:v1"]);
-    let none = "NotFound: app shop has no task 7; and remembers none; make one with `tapit -a shop create task 'CMD'`";
+    let none = "NotFound: app shop has no task 7; it remembers none; make one with `tapit -a shop create task 'CMD'`";
     assert_eq!(bench.refusal("stop task id=7"), none);
     for line in ["create task a", "-a blog create task b", "create task c"] {
         bench.run(line);
