@@ -112,7 +112,7 @@ mod tests {
 
     use tapit_model::{
         AppName, Capability, CommandLine, Confinement, CpuMillis, Digest, ImageRef, Lifecycle, MemoryMib, Moment,
-        PinnedImage, Port, ProcessName, Restart, Seconds, Size,
+        PinnedImage, Port, ProcessName, Restart, Seconds, Size, Timestamp,
     };
 
     use super::*;
@@ -175,6 +175,7 @@ mod tests {
             record: &AppRecord::default(),
             look: &Look::default(),
             now: Moment(0),
+            at: Timestamp(0),
         };
         new(&inputs, &key, kind, (formation, "registry/app@sha256:a"))
     }

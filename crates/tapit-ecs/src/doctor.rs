@@ -97,6 +97,7 @@ fn nobody(error: &ApiError) -> Check {
         | ApiFault::InUse
         | ApiFault::NotActive
         | ApiFault::Quota
+        | ApiFault::Capacity
         | ApiFault::Invalid => missing(
             "connection",
             error.text.clone(),

@@ -4,8 +4,8 @@
 //! ProcessTarget ─► plan (pure) ─► Request ─► EcsApi ─► Answer ─► record and memory ─► ProcessObserved
 //! ```
 //!
-//! ECS reconciles by itself, so nothing here starts or stops an instance: services are told what to run and how many of
-//! it, and are looked at. What is made has derived names and tags, and is recorded, so that every call can be made again.
+//! ECS reconciles by itself, so nothing here starts or stops an instance but what runs only once: services are told what to
+//! run and how many of it, and are looked at. What is made has derived names and tags, and is recorded, so that every call can be made again.
 
 mod account;
 pub mod api;

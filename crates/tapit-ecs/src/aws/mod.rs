@@ -103,6 +103,7 @@ impl EcsApi for Aws {
             Request::ListServices { cluster, next } => self.ecs.list_services(cluster, next).await,
             Request::ListTasks { cluster, desired, next } => self.ecs.list_tasks(cluster, desired, next).await,
             Request::DescribeTasks { cluster, tasks } => self.ecs.describe_tasks(cluster, tasks).await,
+            Request::RunTask(new) => self.ecs.run_task(*new).await,
             Request::StopTask { cluster, task, reason } => self.ecs.stop_task(cluster, task, reason).await,
 
             Request::DescribeDefaultVpc => self.ec2.default_vpc().await,

@@ -29,7 +29,8 @@ pub async fn tried(api: &dyn EcsApi) -> Reads {
                 | ApiFault::AlreadyExists
                 | ApiFault::InUse
                 | ApiFault::NotActive
-                | ApiFault::Quota => reads.allowed.push(operation),
+                | ApiFault::Quota
+                | ApiFault::Capacity => reads.allowed.push(operation),
                 ApiFault::Throttled | ApiFault::Unavailable | ApiFault::Credentials => reads.unknown.push(error),
             },
         }

@@ -51,6 +51,7 @@ impl Actor {
             record: &self.record,
             look: &self.look,
             now,
+            at: self.shared.clock.timestamp(),
         };
         let plan = plan::plan_app(&inputs);
         let order = |deed: &Deed| carry::Order { request: deed.request(&inputs), deed: deed.clone() };
@@ -116,6 +117,10 @@ impl Actor {
     fn lacks_definition(&self, name: &ProcessName, formation: &Formation) -> bool {
         let counts = [(InstanceKind::Demand, formation.demand), (InstanceKind::Spot, formation.spot)];
         let record = self.record.processes.get(name);
+        if record.is_some_and(|record| record.run.is_some()) {
+            // What has run is not run again.
+            return false;
+        }
         counts.into_iter().filter(|(_, count)| *count > 0).any(|(kind, _)| {
             let is_it = |what: &Definition| what.kind == kind && what.generation == formation.generation;
             record.is_none_or(|record| !record.definitions.values().any(is_it))
@@ -123,10 +128,12 @@ impl Actor {
     }
 }
 
-/// Processes that are to be removed and whose services were all told to go.
+/// Processes that are to be removed and whose services and tasks were all told to go.
 fn ended(plan: &AppPlan, scene: &Scene) -> Vec<(ProcessName, Revision)> {
     let goes_on = |name: &ProcessName| {
-        plan.deeds.iter().any(|deed| matches!(deed, Deed::DeleteService { process, .. } if process == name))
+        plan.deeds.iter().any(|deed| {
+            matches!(deed, Deed::DeleteService { process, .. } | Deed::StopTask { process, .. } if process == name)
+        })
     };
     let absent = scene.targets.iter().filter(|(_, target)| matches!(target.presence, Presence::Absent(_)));
     absent.filter(|(name, _)| !goes_on(name)).map(|(name, target)| (name.clone(), target.revision)).collect()

@@ -67,6 +67,7 @@ pub(super) struct Scene {
     pub version: u64,
     pub targets: BTreeMap<ProcessName, ProcessTarget>,
     pub found: BTreeSet<String>,
+    pub unsure: BTreeSet<ProcessName>,
 }
 
 impl Scene {
@@ -127,7 +128,8 @@ impl Actor {
         }
         let app = state.apps.get_mut(&self.app)?;
         let call = std::mem::take(&mut app.call);
-        let scene = Scene { version: app.version, targets: app.targets.clone(), found: app.found.clone() };
+        let (targets, found, unsure) = (app.targets.clone(), app.found.clone(), app.unsure.clone());
+        let scene = Scene { version: app.version, targets, found, unsure };
         drop(state);
         match call {
             Call::Nothing | Call::Arrived => {}
@@ -180,7 +182,7 @@ impl Actor {
             Ok(end) => end,
             Err(error) => {
                 tracing::error!(app = %self.app, error = %tapit_model::describe(&error), "keeping the engine's files");
-                troubles.push(Trouble { process: None, text: tapit_model::describe(&error) });
+                troubles.push(Trouble::of_provider(None, tapit_model::describe(&error)));
                 End { plan: None, due: None }
             }
         };
@@ -246,7 +248,7 @@ impl Actor {
         let base = match self.shared.account.base().await {
             Ok(base) => base,
             Err(trouble) => {
-                let news = trouble.is_news.then_some(Trouble { process: None, text: trouble.text });
+                let news = trouble.is_news.then_some(Trouble::of_provider(None, trouble.text));
                 troubles.extend(news);
                 return (None, Some(trouble.until));
             }
@@ -255,7 +257,7 @@ impl Actor {
         match self.shared.account.balancer().await {
             Ok(whole) => (Some(whole), None),
             Err(trouble) => {
-                let news = trouble.is_news.then(|| Trouble { process: Some(public.clone()), text: trouble.text });
+                let news = trouble.is_news.then(|| Trouble::of_provider(Some(public.clone()), trouble.text));
                 troubles.extend(news);
                 (Some(base), Some(trouble.until))
             }
@@ -331,6 +333,7 @@ impl Actor {
         let rests = !self.rests.is_empty() && self.instances == Stir::Still;
         let usual = match end.plan {
             Some(_) if self.stir == Stir::UnderWay && !rests => pace.busy_after(self.in_vain),
+            Some(_) if !self.alone().is_empty() => pace.watching_among(self.in_vain, self.pages_of_all()),
             Some(_) | None => pace.idle_among(self.pages_of_all()),
         };
         // A place is only asked for again where something is planned.

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tapit_engine::EngineError;
-use tapit_model::{AppName, ProcessKey, ProcessTarget};
+use tapit_model::{AppName, Presence, ProcessKey, ProcessName, ProcessTarget, Restart};
 use tokio::time::sleep;
 
+use super::looking::TASKS_AT_ONCE;
 use super::pace::back_off;
 use super::shared::{Call, Shared};
 use super::tell;
 use crate::account::off_thread;
-use crate::api::{ApiError, ApiFault, Request};
+use crate::api::{ApiError, ApiFault, DesiredStatus, Request};
 use crate::books::BooksError;
 use crate::look::Look;
 use crate::names;
 use crate::record::{AppRecord, Made};
 
-/// Of 100 clusters, or services, each.
+/// Of 100 clusters, services or tasks each.
 const PAGES_AT_MOST: usize = 100;
 
 pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<(), EngineError> {
@@ -30,6 +31,9 @@ pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<
         let seen = tell::from_record(target, process.unwrap_or(&nothing), &look);
         let mut state = shared.state();
         let app = state.apps.entry(target.key.app.clone()).or_default();
+        if process.is_none() && runs_once(target) {
+            app.unsure.insert(target.key.process.clone());
+        }
         app.seen.insert(target.key.process.clone(), seen);
         app.targets.insert(target.key.process.clone(), target.clone());
     }
@@ -53,6 +57,13 @@ pub async fn adopt(shared: &Arc<Shared>, targets: Vec<ProcessTarget>) -> Result<
     let known = records.into_iter().filter(|(_, record)| record.cluster == Made::Yes).map(|(app, _)| app).collect();
     shared.spawn(search(Arc::clone(shared), known));
     Ok(())
+}
+
+fn runs_once(target: &ProcessTarget) -> bool {
+    match &target.presence {
+        Presence::Present(formation) => formation.restart == Restart::Never,
+        Presence::Absent(_) => false,
+    }
 }
 
 async fn read(shared: &Shared) -> Result<BTreeMap<AppName, AppRecord>, BooksError> {
@@ -94,18 +105,35 @@ async fn strays(shared: &Arc<Shared>, known: &BTreeSet<AppName>) -> Result<(), A
             Err(error) if error.fault == ApiFault::NotFound => continue,
             services => services?,
         };
-        enter(shared, &app, services);
+        let tasks = tasks(shared, &cluster).await?;
+        enter(shared, &app, services, tasks);
     }
     Ok(())
 }
 
-fn enter(shared: &Arc<Shared>, app: &AppName, services: Vec<String>) {
+/// Processes that run once and of which a task runs.
+async fn tasks(shared: &Shared, cluster: &str) -> Result<BTreeSet<ProcessName>, ApiError> {
+    let desired = DesiredStatus::Running;
+    let list = |next| Request::ListTasks { cluster: cluster.to_owned(), desired, next };
+    let arns = pages(shared, list).await?;
+    let mut processes = BTreeSet::new();
+    for some in arns.chunks(TASKS_AT_ONCE) {
+        let request = Request::DescribeTasks { cluster: cluster.to_owned(), tasks: some.to_vec() };
+        let operation = request.operation();
+        let tasks = shared.api.call(request).await?.tasks(operation)?;
+        processes.extend(tasks.iter().filter_map(|task| names::process_of_group(&task.group)));
+    }
+    Ok(processes)
+}
+
+fn enter(shared: &Arc<Shared>, app: &AppName, services: Vec<String>, tasks: BTreeSet<ProcessName>) {
     shared.tend(app);
     let found: BTreeSet<String> = services.iter().map(|service| names::short(service).to_owned()).collect();
     if let Some(app) = shared.state().apps.get_mut(app) {
         app.found.extend(found.iter().cloned());
     }
-    for (process, _) in found.iter().filter_map(|service| names::process_of_service(service)) {
+    let of_services = found.iter().filter_map(|service| names::process_of_service(service));
+    for process in of_services.map(|(process, _)| process).chain(tasks) {
         shared.disown(ProcessKey::new(app, &process));
     }
     shared.call(app, Call::Look);

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::shared::Shared;
-use crate::api::{Answer, ApiError, ApiFault, Operation, Request, Service, ServiceStatus};
+use crate::api::{Answer, ApiError, ApiFault, DesiredStatus, Operation, Request, Service, ServiceStatus};
 use crate::look::Look;
 use crate::names;
 use crate::plan::{Answered, Deed};
@@ -71,6 +71,20 @@ fn show(look: &mut Look, deed: &Deed, result: &Result<Answer, ApiError>) {
     match (deed, result) {
         (Deed::CreateService { .. } | Deed::ChangeService { .. }, Ok(Answer::Service(service))) => {
             put(look, (**service).clone());
+        }
+        (Deed::RunTask { .. }, Ok(Answer::Tasks(tasks))) => {
+            // What AWS remembers of a token may be older than what was seen since.
+            let new = tasks.iter().filter(|task| look.tasks.iter().all(|seen| seen.arn != task.arn));
+            let new: Vec<_> = new.cloned().collect();
+            look.tasks.extend(new);
+        }
+        (Deed::StopTask { arn, .. }, Ok(_)) => {
+            if let Some(task) = look.tasks.iter_mut().find(|task| task.arn == *arn) {
+                task.desired = DesiredStatus::Stopped;
+            }
+        }
+        (Deed::StopTask { arn, .. }, Err(error)) if error.fault == ApiFault::NotFound => {
+            look.tasks.retain(|task| task.arn != *arn);
         }
         (Deed::DeleteService { process, kind }, Ok(_)) => {
             let name = names::service(process, *kind);

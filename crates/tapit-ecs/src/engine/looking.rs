@@ -1,7 +1,7 @@
 //! A look at an app's part of the account, with as few calls as will do.
 //!
-//! Services are asked for each time, ten at once. Tasks are only when something has changed, is under way, or was not
-//! looked at for long: a steady app costs one call for ten services.
+//! Services are asked for each time, ten at once, and so are tasks that run alone. Other tasks are only when something has
+//! changed, is under way, or was not looked at for long: a steady app costs one call for ten services.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::look::Look;
 use crate::plan::is_steady;
 
 const SERVICES_AT_ONCE: usize = 10;
-const TASKS_AT_ONCE: usize = 100;
+pub const TASKS_AT_ONCE: usize = 100;
 /// Of 100 tasks each: more than a cluster may have.
 const PAGES_AT_MOST: usize = 200;
 
@@ -25,9 +25,19 @@ pub struct Sought<'a> {
     pub services: BTreeSet<String>,
     /// ARNs of tasks that are not known to have stopped.
     pub tasks: Vec<String>,
+    /// Those of them that no service tells of.
+    pub alone: Vec<String>,
+    /// Whether tasks may be there that neither a service nor a file tells of.
+    pub strays: Strays,
     /// The target group, where the app has one.
     pub target_group: Option<String>,
     pub stir: Stir,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strays {
+    None,
+    Perhaps,
 }
 
 /// Whether something is known to be under way.
@@ -52,6 +62,11 @@ impl Eyes {
         self.whole_at = None;
     }
 
+    /// Whether anything was looked at yet, or since everything was to be seen again.
+    pub fn have_looked(&self) -> bool {
+        self.whole_at.is_some()
+    }
+
     pub async fn look(&mut self, shared: &Shared, sought: &Sought<'_>, last: &Look) -> Result<Look, ApiError> {
         let (at, moment) = (shared.clock.timestamp(), shared.clock.moment());
         let services = services(shared, sought).await?;
@@ -62,16 +77,18 @@ impl Eyes {
             || !is_same(&services, &last.services);
         let overdue = self.whole_at.is_none_or(|then| moment.since(then) >= pace::millis(shared.pace.whole));
         if !stirs && !overdue {
-            let (tasks, targets) = (last.tasks.clone(), last.targets.clone());
-            return Ok(Look { at, moment, services, tasks, targets });
+            let tasks = self.alone(shared, sought, last).await?;
+            return Ok(Look { at, moment, services, tasks, targets: last.targets.clone() });
         }
         let tasks = match services.as_slice() {
             // Without a service nothing runs that is not known.
-            [] if sought.tasks.is_empty() => Vec::new(),
+            [] if sought.tasks.is_empty() && sought.strays == Strays::None => Vec::new(),
             _ => self.tasks(shared, sought, if stirs { Stir::UnderWay } else { Stir::Still }).await?,
         };
         let targets = targets(shared, sought, &tasks).await?;
         self.whole_at = Some(moment);
+        let stopped = tasks.iter().filter(|task| task.status == TaskStatus::Stopped);
+        self.told.extend(stopped.map(|task| task.arn.clone()));
         Ok(Look { at, moment, services, tasks, targets })
     }
 
@@ -83,17 +100,27 @@ impl Eyes {
             self.told.retain(|arn| stopped.contains(arn));
             arns.extend(stopped.into_iter().filter(|arn| !self.told.contains(arn)));
         }
-        let arns: Vec<String> = arns.into_iter().collect();
-        let mut tasks = Vec::with_capacity(arns.len());
-        for some in arns.chunks(TASKS_AT_ONCE) {
-            let request = Request::DescribeTasks { cluster: shared.install.cluster(sought.app), tasks: some.to_vec() };
-            let operation = request.operation();
-            tasks.extend(shared.api.call(request).await?.tasks(operation)?);
-        }
-        let stopped = tasks.iter().filter(|task| task.status == TaskStatus::Stopped);
-        self.told.extend(stopped.map(|task| task.arn.clone()));
-        Ok(tasks)
+        describe(shared, sought.app, &arns.into_iter().collect::<Vec<_>>()).await
     }
+
+    /// The tasks of the last look, in which those are seen anew whose end no service would show.
+    async fn alone(&mut self, shared: &Shared, sought: &Sought<'_>, last: &Look) -> Result<Vec<Task>, ApiError> {
+        let seen = describe(shared, sought.app, &sought.alone).await?;
+        let others = last.tasks.iter().filter(|task| !sought.alone.contains(&task.arn)).cloned();
+        let stopped = seen.iter().filter(|task| task.status == TaskStatus::Stopped);
+        self.told.extend(stopped.map(|task| task.arn.clone()));
+        Ok(others.chain(seen.iter().cloned()).collect())
+    }
+}
+
+async fn describe(shared: &Shared, app: &AppName, arns: &[String]) -> Result<Vec<Task>, ApiError> {
+    let mut tasks = Vec::with_capacity(arns.len());
+    for some in arns.chunks(TASKS_AT_ONCE) {
+        let request = Request::DescribeTasks { cluster: shared.install.cluster(app), tasks: some.to_vec() };
+        let operation = request.operation();
+        tasks.extend(shared.api.call(request).await?.tasks(operation)?);
+    }
+    Ok(tasks)
 }
 
 async fn services(shared: &Shared, sought: &Sought<'_>) -> Result<Vec<Service>, ApiError> {

@@ -33,6 +33,8 @@ const BUSY_AT_MOST: Duration = Duration::from_secs(5);
 const BACK_OFF_AT_MOST: Duration = Duration::from_secs(60);
 /// More doublings would not fit, nor matter.
 const DOUBLINGS_AT_MOST: u32 = 6;
+/// The wait has grown to the usual one long before.
+const WATCHES_AT_MOST: u32 = 1000;
 
 impl Pace {
     /// After so many looks in a row that have shown nothing new.
@@ -61,6 +63,14 @@ impl Pace {
     }
 }
 
+impl Pace {
+    /// While tasks run whose end only a look shows: soon after their start, when most of them end, and rarer the longer
+    /// nothing happens.
+    pub fn watching_among(&self, in_vain: u32, pages: usize) -> Duration {
+        (self.busy + self.busy / 4 * in_vain.min(WATCHES_AT_MOST)).min(self.idle_among(pages))
+    }
+}
+
 /// For moments, which count milliseconds.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -83,6 +93,13 @@ mod tests {
     fn idle_looks_leave_half_of_the_calls_to_others_however_much_there_is() {
         let seconds = [0, 1, 120, 200, 400].map(|pages| Pace::default().idle_among(pages).as_secs());
         assert_eq!(seconds, [15, 15, 15, 25, 50]);
+    }
+
+    #[test]
+    fn a_task_is_watched_less_often_the_longer_it_runs() {
+        let seconds = [0, 4, 16, 26, 100, u32::MAX].map(|in_vain| Pace::default().watching_among(in_vain, 1).as_secs());
+        assert_eq!(seconds, [2, 4, 10, 15, 15, 15]);
+        assert_eq!(Pace::default().watching_among(u32::MAX, 400).as_secs(), 50, "where there is much to look at");
     }
 
     #[test]

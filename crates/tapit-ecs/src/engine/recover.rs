@@ -1,12 +1,13 @@
 //! Finds what no file tells of, before an app or a process is removed: an answer may have been lost, or a whole file.
 //!
-//! For an app that is wanted this is not needed: each thing is made again, and what is there then is found by its name.
+//! For an app that is wanted this is not needed: each thing is made again, and what is there then is found by its name. But
+//! what runs once must not run again, so that of such a process it must be known.
 
 use tapit_model::{AppName, InstanceKind, ProcessKey};
 
 use super::shared::Shared;
 use crate::api::{ApiError, ApiFault, Request};
-use crate::record::{AppRecord, Definition, Made};
+use crate::record::{AppRecord, Definition, Made, Run};
 
 const KINDS: [InstanceKind; 2] = [InstanceKind::Demand, InstanceKind::Spot];
 const PAGES_AT_MOST: usize = 100;
@@ -62,6 +63,23 @@ async fn rule(shared: &Shared, record: &mut AppRecord, listener: String) -> Resu
         if next.is_none() {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Of a process that runs once, that an earlier server was told to run and that nothing is recorded of: whether it may have
+/// run. A definition is registered before, and its first revision is known for ever, also once it was given up.
+pub async fn run(shared: &Shared, key: &ProcessKey, record: &mut AppRecord) -> Result<(), ApiError> {
+    let first = format!("{}:1", shared.install.family(key, InstanceKind::Demand));
+    match shared.api.call(Request::DescribeTaskDefinition { name: first }).await {
+        Ok(_) => {
+            process(shared, key, record).await?;
+            record.processes.entry(key.process.clone()).or_default().run = Some(Run::Sought);
+        }
+        Err(error) if error.fault == ApiFault::NotFound => {
+            record.processes.entry(key.process.clone()).or_default();
+        }
+        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tapit_model::{Moment, ProcessName};
+use tapit_model::{BlockedCode, Moment, ProcessName};
 
 use super::pace::{self, back_off};
 use super::words;
-use crate::api::{ApiError, Operation};
+use crate::api::{ApiError, ApiFault, Operation};
 
 /// Which call, as far as it matters for whether it fails again.
 pub type Errand = (Operation, Option<ProcessName>);
@@ -27,7 +27,14 @@ struct Rest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub process: Option<ProcessName>,
+    pub code: BlockedCode,
     pub text: String,
+}
+
+impl Trouble {
+    pub fn of_provider(process: Option<ProcessName>, text: String) -> Self {
+        Self { process, code: BlockedCode::Provider, text }
+    }
 }
 
 impl Rests {
@@ -67,15 +74,18 @@ impl Rests {
     pub fn troubles(&self) -> Vec<Trouble> {
         let told = |rest: &Rest| rest.failures > 1 || words::is_news_at_once(rest.error.fault);
         let news = self.failed.iter().filter(|(_, rest)| told(rest));
-        news.map(|((_, process), rest)| Trouble { process: process.clone(), text: words::refused(&rest.error) })
-            .collect()
+        let trouble = |((_, process), rest): (&Errand, &Rest)| Trouble {
+            process: process.clone(),
+            code: if rest.error.fault == ApiFault::Capacity { BlockedCode::Capacity } else { BlockedCode::Provider },
+            text: words::refused(&rest.error),
+        };
+        news.map(trouble).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ApiFault;
 
     fn errand(operation: Operation) -> Errand {
         (operation, ProcessName::parse("api").ok())

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use tapit_model::{InstanceKind, Presence, ProcessKey, ProcessTarget};
+use tapit_model::{InstanceKind, Presence, ProcessKey, ProcessName, ProcessTarget, Restart};
 
 use super::actor::{Actor, KINDS, Scene};
-use super::looking::{self, Sought};
+use super::looking::{self, Sought, Strays};
 use super::recover;
-use crate::api::{ApiError, ApiFault};
+use crate::api::{ApiError, ApiFault, DesiredStatus};
 use crate::look::Look;
 use crate::names;
 use crate::plan;
-use crate::record::{Made, ProcessRecord};
+use crate::record::{Made, ProcessRecord, Run};
 use crate::sight::Subject;
 
 impl Actor {
@@ -32,6 +32,8 @@ impl Actor {
                 self.in_vain = if is_news { 0 } else { self.in_vain.saturating_add(1) };
                 self.look = look;
                 plan::note_given_up(&mut self.record, &self.look);
+                plan::note_runs(&mut self.record, &self.look);
+                self.disown_strays(scene);
                 if !self.has_unknown() {
                     self.remember(scene);
                 }
@@ -52,9 +54,14 @@ impl Actor {
             recover::app(&self.shared, &self.app, &mut self.record).await?;
             self.recovered = Made::Yes;
         }
-        for target in scene.targets.values().filter(|target| matches!(target.presence, Presence::Absent(_))) {
-            if !self.record.processes.contains_key(&target.key.process) {
+        for (name, target) in &scene.targets {
+            if self.record.processes.contains_key(name) {
+                continue;
+            }
+            if matches!(target.presence, Presence::Absent(_)) {
                 recover::process(&self.shared, &target.key, &mut self.record).await?;
+            } else if scene.unsure.contains(name) {
+                recover::run(&self.shared, &target.key, &mut self.record).await?;
             }
         }
         Ok(())
@@ -69,7 +76,9 @@ impl Actor {
         let sought = Sought {
             app: &self.app,
             services: self.services(scene),
-            tasks: self.record.processes.values().flat_map(|process| process.memory.to_describe()).collect(),
+            tasks: self.tasks(),
+            alone: self.alone(),
+            strays: self.strays(scene),
             target_group: self.record.target.group.clone(),
             stir: self.stir,
         };
@@ -83,17 +92,51 @@ impl Actor {
         }
     }
 
+    /// ARNs of tasks that are not known to have stopped.
+    fn tasks(&self) -> Vec<String> {
+        let remembered = self.record.processes.values().flat_map(|process| process.memory.to_describe());
+        let mut tasks: BTreeSet<String> = remembered.collect();
+        tasks.extend(self.alone());
+        tasks.into_iter().collect()
+    }
+
+    /// Those that no service looks after.
+    pub(super) fn alone(&self) -> Vec<String> {
+        let own = |process: &ProcessRecord| match &process.run {
+            Some(Run::Task { arn, .. }) if !process.memory.is_over(arn) => Some(arn.clone()),
+            None | Some(Run::Task { .. } | Run::Asked(_) | Run::Sought | Run::Unknown { .. }) => None,
+        };
+        self.record.processes.values().filter_map(own).collect()
+    }
+
+    fn strays(&self, scene: &Scene) -> Strays {
+        let asked = |process: &ProcessRecord| matches!(process.run, Some(Run::Asked(_) | Run::Sought));
+        let first = !scene.is_wanted() && !self.eyes.have_looked();
+        if first || self.record.processes.values().any(asked) { Strays::Perhaps } else { Strays::None }
+    }
+
+    /// Tasks of processes that nobody wants or knows, as an earlier server has left them.
+    fn disown_strays(&self, scene: &Scene) {
+        let live = self.look.tasks.iter().filter(|task| task.desired == DesiredStatus::Running);
+        let names: BTreeSet<_> = live.filter_map(|task| names::process_of_group(&task.group)).collect();
+        for name in names.iter().filter(|name| !scene.targets.contains_key(*name)) {
+            self.shared.disown(ProcessKey::new(&self.app, name));
+        }
+    }
+
     /// Names of the services that may be there.
     fn services(&self, scene: &Scene) -> BTreeSet<String> {
         let mut services = scene.found.clone();
         for (name, target) in &scene.targets {
-            if let Presence::Present(formation) = &target.presence {
+            if let Presence::Present(formation) = &target.presence
+                && formation.restart == Restart::Always
+            {
                 let counts = [(InstanceKind::Demand, formation.demand), (InstanceKind::Spot, formation.spot)];
                 let wanted = counts.into_iter().filter(|(_, count)| *count > 0);
                 services.extend(wanted.map(|(kind, _)| names::service(name, kind)));
             }
         }
-        for (name, process) in &self.record.processes {
+        for (name, process) in self.record.processes.iter().filter(|(name, process)| !runs_once(scene, name, process)) {
             let key = ProcessKey::new(&self.app, name);
             let known = KINDS.into_iter().filter(|kind| {
                 process.told.contains_key(kind)
@@ -127,6 +170,14 @@ impl Actor {
     }
 }
 
+fn runs_once(scene: &Scene, name: &ProcessName, process: &ProcessRecord) -> bool {
+    let once = |target: &ProcessTarget| match &target.presence {
+        Presence::Present(formation) => formation.restart == Restart::Never,
+        Presence::Absent(_) => false,
+    };
+    process.run.is_some() || scene.targets.get(name).is_some_and(once)
+}
+
 /// A process as it is looked at.
 pub(super) fn subject<'a>(target: &'a ProcessTarget, process: &'a ProcessRecord) -> Subject<'a> {
     Subject {
@@ -137,5 +188,6 @@ pub(super) fn subject<'a>(target: &'a ProcessTarget, process: &'a ProcessRecord)
         },
         definitions: &process.definitions,
         given_up: &process.given_up,
+        run: process.run.as_ref(),
     }
 }

@@ -55,6 +55,8 @@ pub struct AppState {
     pub gone: BTreeSet<ProcessName>,
     /// Names of services that were found in the account and that no file tells of.
     pub found: BTreeSet<String>,
+    /// Processes that run once, that an earlier server was told of, and that no file tells of: they may have run.
+    pub unsure: BTreeSet<ProcessName>,
     pub trouble: Option<String>,
     /// For which the load balancer leads to it.
     pub hosts: Vec<String>,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapit_model::{
-    Blocked, BlockedCode, Formation, InstanceKind, InstanceState, Moment, Presence, ProcessName, ProcessObserved,
-    ProcessTarget, Revision,
+    Blocked, Formation, InstanceKind, InstanceState, Moment, Presence, ProcessName, ProcessObserved, ProcessTarget,
+    Revision,
 };
 
 use super::actor::{Actor, Scene, is_settled};
@@ -41,17 +41,20 @@ fn observed(actor: &Actor, target: &ProcessTarget, troubles: &[Trouble]) -> Proc
     let missing = |kind| {
         let healthy = |i: &&tapit_model::InstanceObserved| i.kind == kind && i.state == InstanceState::Healthy;
         let healthy = u32::try_from(instances.iter().filter(healthy).count()).unwrap_or(u32::MAX);
-        count(&target.presence, kind).saturating_sub(healthy)
+        let wanted = if process.run.is_some() && !instances.is_empty() { 0 } else { count(&target.presence, kind) };
+        wanted.saturating_sub(healthy)
     };
     let (demand, spot) = (missing(InstanceKind::Demand), missing(InstanceKind::Spot));
     let image = match &target.presence {
+        // What has run needs no image any more.
+        Presence::Present(_) if process.run.is_some() => None,
         Presence::Present(formation) => actor.locations.blocked(&formation.image, actor.shared.clock.moment()),
         Presence::Absent(_) => None,
     };
     blocked.extend(image.map(|image| Blocked { demand, spot, ..image }));
     let mut ours = troubles.iter().filter(|trouble| trouble.process.as_ref().is_none_or(|process| process == name));
     if let Some(trouble) = ours.next() {
-        blocked.push(Blocked { code: BlockedCode::Provider, text: trouble.text.clone(), demand, spot });
+        blocked.push(Blocked { code: trouble.code, text: trouble.text.clone(), demand, spot });
     }
     let revision = actor.acted.get(name).copied().unwrap_or(Revision(0));
     ProcessObserved { key: target.key.clone(), revision, instances, blocked, failure, seen_at: actor.look.moment }

@@ -16,6 +16,7 @@ pub enum Class {
     DefinitionReads,
     ServiceWrites,
     ServiceReads,
+    TaskStarts,
     TaskWrites,
     TaskReads,
     BalancerReads,
@@ -41,6 +42,7 @@ pub struct Rate {
 }
 
 const ECS: &str = "Amazon ECS API Reference, request throttling";
+const FARGATE: &str = "Amazon ECS developer guide, AWS Fargate throttling quotas: starts on demand";
 const ELB: &str = "Elastic Load Balancing user guide, request throttling";
 const EC2: &str = "Amazon EC2 developer guide, request throttling: the general classes";
 const LOGS: &str = "Amazon CloudWatch Logs user guide, quotas: the lowest of any region";
@@ -54,6 +56,7 @@ pub const RATES: &[Rate] = &[
     Rate { class: Class::DefinitionReads, burst: 50.0, per_second: 20.0, source: ECS },
     Rate { class: Class::ServiceWrites, burst: 50.0, per_second: 5.0, source: ECS },
     Rate { class: Class::ServiceReads, burst: 100.0, per_second: 20.0, source: ECS },
+    Rate { class: Class::TaskStarts, burst: 100.0, per_second: 20.0, source: FARGATE },
     Rate { class: Class::TaskWrites, burst: 100.0, per_second: 40.0, source: ECS },
     Rate { class: Class::TaskReads, burst: 100.0, per_second: 20.0, source: ECS },
     Rate { class: Class::BalancerReads, burst: 40.0, per_second: 10.0, source: ELB },
@@ -92,7 +95,8 @@ pub fn class(operation: Operation) -> Class {
         Operation::DescribeTaskDefinition | Operation::ListTaskDefinitions => Class::DefinitionReads,
         Operation::CreateService | Operation::UpdateService | Operation::DeleteService => Class::ServiceWrites,
         Operation::DescribeServices | Operation::ListServices => Class::ServiceReads,
-        Operation::RunTask | Operation::StopTask => Class::TaskWrites,
+        Operation::RunTask => Class::TaskStarts,
+        Operation::StopTask => Class::TaskWrites,
         Operation::ListTasks | Operation::DescribeTasks => Class::TaskReads,
         Operation::DescribeLoadBalancers
         | Operation::DescribeListeners

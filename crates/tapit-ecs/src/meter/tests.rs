@@ -104,6 +104,7 @@ async fn an_error_that_does_not_pass_by_itself_is_told_at_once() {
         ApiFault::Denied,
         ApiFault::Credentials,
         ApiFault::Quota,
+        ApiFault::Capacity,
         ApiFault::Invalid,
     ] {
         let meter = metered(&[fault]);

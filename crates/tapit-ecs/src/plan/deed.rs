@@ -2,16 +2,18 @@
 
 use tapit_model::{InstanceKind, ProcessName};
 
-use super::Inputs;
+use super::{Attempt, Inputs};
 use crate::api::{
     IngressFrom, NewService, NewTargetGroup, NewTaskDefinition, Request, ServiceChange, TargetHealthCheck,
 };
 use crate::names;
-use crate::record::{Definition, Told};
+use crate::record::{Asked, Definition, Told};
 
 /// Below the two minutes that a spot task is given; more than a request takes.
 const DEREGISTRATION_SECONDS: u16 = 30;
 const LOG_DAYS: u16 = 30;
+/// What ECS tells of a task that was stopped by us. `sight` takes some words for a stop by somebody else.
+const STOPPED: &str = "not wanted any more";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
@@ -84,6 +86,16 @@ pub enum Deed {
         process: ProcessName,
         kind: InstanceKind,
     },
+    /// In the very words that are recorded: by other ones AWS would not know a repetition.
+    RunTask {
+        process: ProcessName,
+        asked: Box<Asked>,
+        attempt: Attempt,
+    },
+    StopTask {
+        process: ProcessName,
+        arn: String,
+    },
     DeleteRule {
         arn: String,
     },
@@ -108,7 +120,9 @@ impl Deed {
             | Deed::Deregister { process, .. }
             | Deed::CreateService { process, .. }
             | Deed::ChangeService { process, .. }
-            | Deed::DeleteService { process, .. } => Some(process),
+            | Deed::DeleteService { process, .. }
+            | Deed::RunTask { process, .. }
+            | Deed::StopTask { process, .. } => Some(process),
             Deed::CreateCluster
             | Deed::CreateLogGroup
             | Deed::SetLogRetention
@@ -133,7 +147,7 @@ impl Deed {
 
     /// Making it twice would make two: that it is about to be made must be on the disk before.
     pub fn is_intent(&self) -> bool {
-        matches!(self, Deed::Register { .. })
+        matches!(self, Deed::Register { .. } | Deed::RunTask { .. })
     }
 
     pub fn request(&self, inputs: &Inputs<'_>) -> Request {
@@ -191,6 +205,10 @@ impl Deed {
             Deed::ChangeService { change, .. } => Request::UpdateService(change.clone()),
             Deed::DeleteService { process, kind } => {
                 Request::DeleteService { cluster: cluster(), service: names::service(process, *kind) }
+            }
+            Deed::RunTask { asked, .. } => Request::RunTask(Box::new(asked.task.clone())),
+            Deed::StopTask { arn, .. } => {
+                Request::StopTask { cluster: cluster(), task: arn.clone(), reason: STOPPED.to_owned() }
             }
             Deed::DeleteRule { arn } => Request::DeleteRule { arn: arn.clone() },
             Deed::DeleteTargetGroup { arn } => Request::DeleteTargetGroup { arn: arn.clone() },

@@ -5,10 +5,11 @@
 
 use tapit_model::{InstanceKind, Moment, ProcessName};
 
+use super::Attempt;
 use super::deed::Deed;
-use crate::api::{Answer, ApiError, ApiFault, NewService, Operation, Rule, TaskDefinition};
+use crate::api::{Answer, ApiError, ApiFault, NewService, Operation, Rule, Task, TaskDefinition};
 use crate::definition;
-use crate::record::{AppRecord, Definition, Made, RuleSearch, Taken, TargetRecord, Told};
+use crate::record::{AppRecord, Definition, Made, ProcessRecord, RuleSearch, Run, Taken, TargetRecord, Told};
 
 /// How a call ended, and when.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ impl Deed {
         if let Deed::Register { process, what, definition } = self {
             let process = record.processes.entry(process.clone()).or_default();
             process.registering.insert(definition.family.clone(), what.clone());
+        }
+        if let Deed::RunTask { process, asked, .. } = self {
+            record.processes.entry(process.clone()).or_default().run = Some(Run::Asked(asked.clone()));
         }
     }
 
@@ -51,17 +55,16 @@ impl Deed {
                 process.definitions.insert(found.arn, what.clone());
             }
             Deed::FindDefinition { process, family } => {
-                let found = answer.task_definition(operation)?;
                 let process = record.processes.entry(process.clone()).or_default();
-                if let Some(what) = process.registering.remove(family)
-                    && definition::fingerprint_of(&found.labels) == Some(what.fingerprint.as_str())
-                {
-                    process.definitions.insert(found.arn, what);
-                }
+                fold_found(process, family, answer.task_definition(operation)?);
             }
             Deed::LearnDefinition { process, kind, arn } => {
                 let what = learned(*kind, &answer.task_definition(operation)?);
                 record.processes.entry(process.clone()).or_default().definitions.insert(arn.clone(), what);
+            }
+            Deed::RunTask { process, .. } => {
+                let run = started(operation, answer.tasks(operation)?)?;
+                record.processes.entry(process.clone()).or_default().run = Some(run);
             }
             Deed::CreateSecurityGroup => record.security_group = Some(answer.id(operation)?),
             Deed::FindSecurityGroup => {
@@ -95,6 +98,7 @@ impl Deed {
             | Deed::CreateService { .. }
             | Deed::ChangeService { .. }
             | Deed::DeleteService { .. }
+            | Deed::StopTask { .. }
             | Deed::DeleteRule { .. }
             | Deed::DeleteTargetGroup { .. }
             | Deed::DeleteSecurityGroup { .. }
@@ -132,6 +136,13 @@ impl Deed {
                     process.told.remove(kind);
                 }
             }
+            Deed::StopTask { process, arn: told } => {
+                if let Some(Run::Task { arn, stop }) = record.processes.get_mut(process).and_then(|it| it.run.as_mut())
+                    && arn == told
+                {
+                    *stop = Made::Yes;
+                }
+            }
             Deed::DeleteRule { .. } => {
                 record.target.rule = None;
                 record.target.hosts.clear();
@@ -160,7 +171,8 @@ impl Deed {
             | Deed::CreateRule { .. }
             | Deed::Register { .. }
             | Deed::FindDefinition { .. }
-            | Deed::LearnDefinition { .. } => {}
+            | Deed::LearnDefinition { .. }
+            | Deed::RunTask { .. } => {}
         }
     }
 
@@ -192,6 +204,21 @@ impl Deed {
                 }
                 return Err(error);
             }
+            (Deed::RunTask { process, attempt, .. }, fault) => {
+                // Any other fault tells that this call has started nothing.
+                if fault != ApiFault::Unavailable
+                    && *attempt == Attempt::First
+                    && let Some(process) = record.processes.get_mut(process)
+                {
+                    process.run = None;
+                }
+                if fault == ApiFault::NotFound {
+                    // As with a service: ECS does not show the cluster yet, or somebody has removed it.
+                    record.cluster = Made::No;
+                    return Ok(());
+                }
+                return Err(error);
+            }
             (Deed::FindDefinition { process, family }, ApiFault::NotFound) => {
                 if let Some(process) = record.processes.get_mut(process) {
                     process.registering.remove(family);
@@ -203,6 +230,7 @@ impl Deed {
             }
             (Deed::Deregister { .. }, ApiFault::NotFound | ApiFault::Invalid)
             | (Deed::DeleteService { .. }, ApiFault::NotFound | ApiFault::NotActive)
+            | (Deed::StopTask { .. }, ApiFault::NotFound)
             | (Deed::DeleteCluster, ApiFault::NotFound) => self.fold_done(record, now),
             (Deed::ChangeService { process, kind, .. }, ApiFault::NotFound | ApiFault::NotActive) => {
                 if let Some(process) = record.processes.get_mut(process) {
@@ -217,6 +245,22 @@ impl Deed {
         }
         Ok(())
     }
+}
+
+/// The newest of a family: that of the registration that was left without an answer, or one from before.
+fn fold_found(process: &mut ProcessRecord, family: &str, found: TaskDefinition) {
+    if let Some(what) = process.registering.remove(family)
+        && definition::fingerprint_of(&found.labels) == Some(what.fingerprint.as_str())
+    {
+        process.definitions.insert(found.arn, what);
+    }
+}
+
+/// The task that has come of it. An answer without one tells nothing.
+fn started(operation: Operation, tasks: Vec<Task>) -> Result<Run, ApiError> {
+    let nothing = || ApiError { operation, fault: ApiFault::Unavailable, text: "an answer without a task".to_owned() };
+    let task = tasks.into_iter().next().ok_or_else(nothing)?;
+    Ok(Run::Task { arn: task.arn, stop: Made::No })
 }
 
 /// By its labels, what a definition was made from.

@@ -7,16 +7,18 @@ mod app;
 mod deed;
 mod fold;
 mod process;
+mod task;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use tapit_model::{AppName, Formation, Moment, Presence, ProcessName, Revision};
+use tapit_model::{AppName, Formation, Moment, Presence, ProcessName, Revision, Timestamp};
 
 pub use deed::Deed;
 pub use fold::Answered;
 pub use process::is_steady;
+pub use task::{Attempt, note_runs};
 
 use crate::api::RolloutState;
 use crate::look::Look;
@@ -45,6 +47,8 @@ pub struct Inputs<'a> {
     pub record: &'a AppRecord,
     pub look: &'a Look,
     pub now: Moment,
+    /// The same on the clock that people read, which a reboot of this host does not set back.
+    pub at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@
 
 use tapit_model::{Formation, InstanceKind, Moment, Presence, ProcessKey, ProcessName};
 
-use super::{Deed, Inputs, Wanted, app};
+use super::{Deed, Inputs, Wanted, app, task};
 use crate::api::{
     Breaker, Network, NewService, Provider, RolloutState, Service, ServiceChange, ServiceStatus, ServiceTarget,
     TaskStatus,
@@ -32,7 +32,7 @@ pub(super) struct ProcessPlan {
 
 impl ProcessPlan {
     /// Something is missing that must come first.
-    fn wait(&mut self) {
+    pub fn wait(&mut self) {
         self.busy = true;
         self.acted = false;
     }
@@ -49,6 +49,9 @@ pub(super) fn plan(inputs: &Inputs<'_>, name: &ProcessName, wanted: &Wanted) -> 
         Presence::Absent(_) => remove(inputs, name, record),
         Presence::Present(formation) => {
             let about = About { inputs, name, record, formation, location: wanted.location.as_deref() };
+            if task::is_once(formation) {
+                return task::plan(&about);
+            }
             let mut plan = ProcessPlan { acted: true, ..ProcessPlan::default() };
             for kind in KINDS {
                 about.of_kind(kind, &mut plan);
@@ -94,22 +97,24 @@ fn remove(inputs: &Inputs<'_>, name: &ProcessName, record: &ProcessRecord) -> Pr
             None => plan.busy |= record.told.get(&kind).is_some_and(|told| is_believed(told.at, inputs.now)),
         }
     }
+    let (stopped, is_left) = task::remove(inputs, name, record);
+    plan.deeds.extend(stopped);
     if !plan.deeds.is_empty() || plan.busy {
         return plan;
     }
     let mut families = record.registering.keys();
     plan.deeds.extend(families.next().map(|family| find(name, family)));
     plan.deeds.extend(record.definitions.keys().map(|arn| deregister(name, arn)));
-    plan.busy = has_tasks(inputs, name);
+    plan.busy = is_left || has_tasks(inputs, name);
     plan.gone = plan.deeds.is_empty() && !plan.busy;
     plan
 }
 
-fn find(name: &ProcessName, family: &str) -> Deed {
+pub(super) fn find(name: &ProcessName, family: &str) -> Deed {
     Deed::FindDefinition { process: name.clone(), family: family.to_owned() }
 }
 
-fn deregister(name: &ProcessName, arn: &str) -> Deed {
+pub(super) fn deregister(name: &ProcessName, arn: &str) -> Deed {
     Deed::Deregister { process: name.clone(), arn: arn.to_owned() }
 }
 
@@ -139,7 +144,7 @@ fn is_believed(at: Moment, now: Moment) -> bool {
 }
 
 /// The revision that a kind's instances are to run.
-enum Revision<'a> {
+pub(super) enum Revision<'a> {
     Registered(&'a str),
     /// What is to be done to have it.
     ToBeMade(Box<Deed>),
@@ -148,12 +153,12 @@ enum Revision<'a> {
 }
 
 /// One process that is to run.
-struct About<'a> {
-    inputs: &'a Inputs<'a>,
-    name: &'a ProcessName,
-    record: &'a ProcessRecord,
-    formation: &'a Formation,
-    location: Option<&'a str>,
+pub(super) struct About<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub name: &'a ProcessName,
+    pub record: &'a ProcessRecord,
+    pub formation: &'a Formation,
+    pub location: Option<&'a str>,
 }
 
 impl About<'_> {
@@ -185,7 +190,7 @@ impl About<'_> {
         }
     }
 
-    fn definition(&self, kind: InstanceKind) -> Revision<'_> {
+    pub fn definition(&self, kind: InstanceKind) -> Revision<'_> {
         let ours = |what: &Definition| what.kind == kind && what.generation == self.formation.generation;
         if let Some((arn, _)) = self.record.definitions.iter().rev().find(|(_, what)| ours(what)) {
             return Revision::Registered(arn);
@@ -212,7 +217,7 @@ impl About<'_> {
             Revision::ToBeMade(deed) => return plan.deeds.push(*deed),
             Revision::Unknown => return,
         };
-        let Some(group) = self.inputs.record.security_group.clone().filter(|_| ready) else { return };
+        let Some(network) = self.network().filter(|_| ready) else { return };
         let inputs = self.inputs;
         let key = ProcessKey::new(inputs.app, self.name);
         let service = NewService {
@@ -224,13 +229,7 @@ impl About<'_> {
                 InstanceKind::Demand => Provider::Fargate,
                 InstanceKind::Spot => Provider::FargateSpot,
             },
-            network: Network {
-                subnets: inputs.account.subnets.clone(),
-                security_groups: std::iter::once(group)
-                    .chain(inputs.settings.security_groups.iter().cloned())
-                    .collect(),
-                assign_public_ip: inputs.account.assign_public_ip,
-            },
+            network,
             target: self.target(),
             // Nothing has run yet that it could go back to.
             breaker: Breaker::Off,
@@ -238,6 +237,18 @@ impl About<'_> {
             tags: inputs.install.process_tags(&key),
         };
         plan.deeds.push(Deed::CreateService { process: self.name.clone(), kind, service: Box::new(service) });
+    }
+
+    /// Where its tasks run; `None`: its security group is not there yet.
+    pub fn network(&self) -> Option<Network> {
+        let inputs = self.inputs;
+        let group = inputs.record.security_group.clone()?;
+        let groups = std::iter::once(group).chain(inputs.settings.security_groups.iter().cloned());
+        Some(Network {
+            subnets: inputs.account.subnets.clone(),
+            security_groups: groups.collect(),
+            assign_public_ip: inputs.account.assign_public_ip,
+        })
     }
 
     fn target(&self) -> Option<ServiceTarget> {

@@ -1,13 +1,15 @@
 //! Data in, text out: what is wanted, recorded and seen on the left, the deeds on the right.
 
+mod runs;
+
 use std::collections::BTreeMap;
 
 use tapit_model::{
     AppName, Check, Confinement, CpuMillis, Digest, Formation, ImageRef, InstanceKind, Lifecycle, MemoryMib, Moment,
-    PinnedImage, Presence, ProcessName, Restart, Revision, Seconds, Size,
+    PinnedImage, Presence, ProcessName, Restart, Revision, Seconds, Size, Timestamp,
 };
 
-use super::{Answered, AppPlan, Deed, Inputs, Wanted, plan_app};
+use super::{Answered, AppPlan, Attempt, Deed, Inputs, Wanted, plan_app};
 use crate::api::{
     Answer, ApiError, ApiFault, Breaker, Deployment, Operation, RolloutState, Service, ServiceStatus, TaskDefinition,
 };
@@ -17,6 +19,7 @@ use crate::record::{AccountRecord, AppRecord, Balancer, Definition, Made, Proces
 use crate::settings::EcsSettings;
 
 const NOW: Moment = Moment(1_000_000);
+const TODAY: Timestamp = Timestamp(9_000_000_000);
 
 struct Case {
     wanted: BTreeMap<ProcessName, Wanted>,
@@ -156,6 +159,7 @@ impl Case {
             record: &self.record,
             look: &self.look,
             now: NOW,
+            at: TODAY,
         })
     }
 
@@ -198,6 +202,11 @@ fn word(deed: &Deed) -> String {
             let parts: String = definition.chain(desired).chain(breaker).collect();
             format!("change {}{parts}", change.service)
         }
+        Deed::RunTask { asked, attempt, .. } => {
+            let again = if *attempt == Attempt::Again { " again" } else { "" };
+            format!("run {} {}{again}", asked.task.group, asked.task.task_definition)
+        }
+        Deed::StopTask { arn, .. } => format!("stop {arn}"),
         Deed::DeleteService { process, kind } => format!("delete {}", crate::names::service(process, *kind)),
         Deed::CreateCluster => "cluster".to_owned(),
         Deed::CreateLogGroup => "log group".to_owned(),

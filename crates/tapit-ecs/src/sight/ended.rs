@@ -41,7 +41,19 @@ fn stop_code(task: &Task) -> StopCode {
 }
 
 /// The reason as far as the task tells it; `None`: its scheduler stopped it, or it is not told yet.
-pub(super) fn told(task: &Task) -> Option<Reason> {
+pub(super) fn told(subject: &Subject<'_>, task: &Task) -> Option<Reason> {
+    let reason = of_task(task)?;
+    if !subject.runs_once() {
+        return Some(reason);
+    }
+    let text = match reason.code == ReasonCode::Completed {
+        true => words::COMPLETED_ONCE.to_owned(),
+        false => reason.text.replace(words::STARTS_ANOTHER, words::IS_NOT_REPEATED),
+    };
+    Some(Reason { text, ..reason })
+}
+
+fn of_task(task: &Task) -> Option<Reason> {
     let said = said(task);
     if words::says(&said, "spot task was interrupted") {
         return Some(order(ReasonCode::Reclaimed));
@@ -68,7 +80,7 @@ pub(super) fn told(task: &Task) -> Option<Reason> {
 pub(super) fn ordered(subject: &Subject<'_>, generation: u64, task: &Task) -> Reason {
     let Some(formation) = subject.formation else { return order(ReasonCode::Deleted) };
     if formation.demand == 0 && formation.spot == 0 {
-        return order(ReasonCode::Disabled);
+        return if subject.runs_once() { asked_to_stop() } else { order(ReasonCode::Disabled) };
     }
     if generation > formation.generation || subject.given_up.contains(&task.task_definition) {
         return order(ReasonCode::RolledBack);
@@ -87,6 +99,11 @@ pub(super) fn ordered(subject: &Subject<'_>, generation: u64, task: &Task) -> Re
         | StopCode::Called
         | StopCode::Unknown => order(ReasonCode::Surplus),
     }
+}
+
+/// Of what runs once there is no count to lower.
+fn asked_to_stop() -> Reason {
+    Reason { code: ReasonCode::Surplus, text: words::ASKED.to_owned() }
 }
 
 /// The words for a stop that was ordered.

@@ -15,7 +15,8 @@ const GIVEN_UP: u32 = 3;
 const TO_RUN_MILLIS: u64 = 600_000;
 
 pub(super) fn failure(memory: &Memory, subject: &Subject<'_>, look: &Look) -> Option<Failure> {
-    let formation = subject.formation?;
+    // What runs once has no generation to go back to: how it ended is all that there is to tell.
+    let formation = subject.formation.filter(|_| !subject.runs_once())?;
     let tasks: Vec<(&str, &Remembered)> =
         memory.oldest_first().into_iter().filter(|(_, task)| task.generation == formation.generation).collect();
     let healthy = tasks.iter().filter_map(|(_, task)| task.healthy).map(|healthy| healthy.happening).max();

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use tapit_model::{CpuMillis, InstanceKind, InstanceState, MemoryMib, Moment, Reason, ReasonCode, Size, Timestamp};
 
 use super::memory::{Ending, Healthy, Memory, Place, Proof, Remembered};
-use super::{KINDS, Subject, ended, health, places, retention};
+use super::{KINDS, Subject, ended, health, places, retention, run};
 use crate::api::{DesiredStatus, TargetState, Task, TaskStatus};
 use crate::look::Look;
 use crate::names;
@@ -20,6 +20,8 @@ use crate::names;
 const PROVEN_AFTER_MILLIS: u64 = 60_000;
 /// So long a task that ECS does not know is waited for: what it shows comes late.
 const LOST_AFTER_MILLIS: u64 = 30_000;
+/// The same of what runs once, whose end is final: as long as AWS may take to show a change.
+const LOST_ONCE_AFTER_MILLIS: u64 = 300_000;
 const UNITS_PER_CPU: u64 = 1024;
 const MILLIS_PER_CPU: u64 = 1000;
 
@@ -35,6 +37,7 @@ impl Memory {
             next.meet(subject, look, (kind, task));
         }
         let seen: BTreeSet<&str> = tasks.iter().map(|(_, task)| task.arn.as_str()).collect();
+        next.expect(subject, look);
         next.miss(subject, look, &seen);
         places::take(&mut next);
         retention::forget(&mut next, subject);
@@ -76,7 +79,7 @@ impl Memory {
         if remembered.is_stopped() {
             return;
         }
-        let told = ended::told(task);
+        let told = ended::told(subject, task);
         let first = remembered.ending.is_none();
         let ending = remembered.ending.get_or_insert_with(|| Ending {
             happening: 0,
@@ -110,12 +113,13 @@ impl Memory {
             .filter(|(arn, task)| !task.is_stopped() && !seen.contains(arn.as_str()))
             .map(|(arn, _)| arn.clone())
             .collect();
+        let patience = if subject.runs_once() { LOST_ONCE_AFTER_MILLIS } else { LOST_AFTER_MILLIS };
         for arn in missing {
             let happening = self.happenings.saturating_add(1);
             let Some(task) = self.tasks.get_mut(&arn) else { continue };
             let since = *task.missing_since.insert(earlier(task.missing_since, look.moment));
             // Of a process that is to be gone there is nothing to wait for.
-            if subject.formation.is_some() && look.moment.since(since) < LOST_AFTER_MILLIS {
+            if subject.formation.is_some() && look.moment.since(since) < patience {
                 continue;
             }
             task.state = InstanceState::Stopped;
@@ -135,6 +139,9 @@ impl Memory {
 fn tasks_of<'a>(subject: &Subject<'_>, look: &'a Look) -> Vec<(InstanceKind, &'a Task)> {
     let groups = KINDS.map(|kind| (kind, names::service(&subject.key.process, kind)));
     let kind_of = |task: &Task| {
+        if run::is_own(subject, task) {
+            return Some(InstanceKind::Demand);
+        }
         let service = task.group.strip_prefix("service:")?;
         groups.iter().find(|(_, name)| name == service).map(|(kind, _)| *kind)
     };
@@ -170,8 +177,12 @@ impl Remembered {
         self.first_seen = earlier(Some(self.first_seen), now);
         self.ip = task.ip.or(self.ip);
         self.started_at = task.started_at.or(self.started_at);
+        self.created_at = task.created_at;
         if self.generation == 0 {
-            self.generation = subject.definitions.get(&task.task_definition).map_or(0, |what| what.generation);
+            // What runs once has one generation, and its definition goes when it has ended.
+            let once = subject.formation.filter(|_| subject.runs_once()).map(|formation| formation.generation);
+            let told = || subject.definitions.get(&task.task_definition).map(|what| what.generation);
+            self.generation = once.or_else(told).unwrap_or(0);
         }
         if task.status == TaskStatus::Running {
             self.running_since = Some(earlier(self.running_since, now));

@@ -96,6 +96,11 @@ impl Memory {
         live.map(|(arn, _)| arn.clone()).collect()
     }
 
+    /// Whether this one is known to have stopped.
+    pub fn is_over(&self, arn: &str) -> bool {
+        self.tasks.get(arn).is_some_and(Remembered::is_stopped)
+    }
+
     pub(super) fn oldest_first(&self) -> Vec<(&str, &Remembered)> {
         let mut tasks: Vec<_> = self.tasks.iter().map(|(arn, task)| (arn.as_str(), task)).collect();
         tasks.sort_by_key(|(arn, task)| (task.created_at, *arn));

@@ -12,17 +12,20 @@ mod health;
 mod memory;
 mod places;
 mod retention;
+mod run;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use std::collections::BTreeMap;
 
-use tapit_model::{Blocked, Failure, Formation, InstanceId, InstanceKind, InstanceObserved, ProcessKey, ReasonCode};
+use tapit_model::{
+    Blocked, Failure, Formation, InstanceId, InstanceKind, InstanceObserved, ProcessKey, ReasonCode, Restart,
+};
 
 use crate::look::Look;
 use crate::names;
-use crate::record::Definition;
+use crate::record::{Definition, Run};
 
 pub use memory::Memory;
 use memory::Remembered;
@@ -39,9 +42,16 @@ pub struct Subject<'a> {
     pub definitions: &'a BTreeMap<String, Definition>,
     /// ARNs of definitions that ECS has given up by itself.
     pub given_up: &'a [String],
+    /// What has come of its one run, where it runs once.
+    pub run: Option<&'a Run>,
 }
 
 impl Subject<'_> {
+    /// It has one instance in all its life.
+    fn runs_once(&self) -> bool {
+        self.run.is_some() || self.formation.is_some_and(|formation| formation.restart == Restart::Never)
+    }
+
     /// How many instances of a kind there are to be.
     fn count(&self, kind: InstanceKind) -> u32 {
         self.formation.map_or(0, |formation| match kind {

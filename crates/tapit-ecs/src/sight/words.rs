@@ -10,6 +10,12 @@ pub(super) const NOT_YET: &str = "not healthy yet: ";
 pub(super) const CRASHED: &str = "crashed";
 pub(super) const COMPLETED: &str =
     "completed: it ended by itself with exit 0; work that ends is a task, not a process (create task)";
+pub(super) const COMPLETED_ONCE: &str = "completed";
+pub(super) const ASKED: &str = "it was asked to stop";
+pub(super) const UNKNOWN: &str =
+    "AWS's answer to its start was lost, and nobody can tell any more whether it ran; it is not run again";
+pub(super) const STARTS_ANOTHER: &str = "ECS starts another one";
+pub(super) const IS_NOT_REPEATED: &str = "it is not run again";
 pub(super) const MAINTENANCE: &str = "AWS took away the machine that it ran on; ECS starts another one";
 pub(super) const BY_HAND: &str = "stopped by hand";
 pub(super) const UNHEALTHY: &str = "did not get or stay healthy: the load balancer's checks failed, so ECS stopped it";

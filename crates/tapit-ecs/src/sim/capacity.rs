@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::setup::Setup;
 use crate::api::Provider;
 
+pub(super) const NO_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone.";
+
 #[derive(Debug, Clone)]
 pub(super) struct Capacity {
     /// Most tasks of a provider in this region; without an entry there is no end of it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::refusal::{Answered, Refusal};
+use super::run::Started;
 use super::service::{Life, Service};
 use super::task::TaskId;
 use super::world::World;
@@ -14,6 +15,8 @@ pub(super) struct Cluster {
     pub services: BTreeMap<String, Service>,
     /// Also those that have stopped and are still shown.
     pub tasks: BTreeSet<TaskId>,
+    /// By token, what was started alone.
+    pub runs: BTreeMap<String, Started>,
 }
 
 impl World {

@@ -22,6 +22,7 @@ impl World {
             Request::ListServices { cluster, next } => self.list_services(cluster, next.as_ref()),
             Request::ListTasks { cluster, desired, next } => self.list_tasks(cluster, *desired, next.as_ref()),
             Request::DescribeTasks { cluster, tasks } => self.describe_tasks(cluster, tasks),
+            Request::RunTask(new) => self.run_task(new),
             Request::StopTask { cluster, task, reason } => self.stop_task(cluster, task, reason),
             Request::DescribeDefaultVpc => self.describe_default_vpc(),
             Request::DescribeSubnets(of) => self.describe_subnets(of),

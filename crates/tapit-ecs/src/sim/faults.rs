@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::calls::Call;
+use super::capacity::NO_CAPACITY;
 use super::rate::Rate;
 use crate::api::{ApiError, ApiFault, Operation};
 
@@ -151,7 +152,7 @@ pub(super) fn error(operation: Operation, fault: ApiFault) -> ApiError {
         ApiFault::Denied => "AccessDeniedException: the user is not authorized to perform this action",
         ApiFault::Credentials => "ExpiredTokenException: The security token included in the request is expired",
         ApiFault::Quota => "LimitExceededException: the quota of the account is used up",
-        ApiFault::Capacity => "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+        ApiFault::Capacity => NO_CAPACITY,
         ApiFault::Invalid => "ClientException: the request is not valid",
     };
     ApiError { operation, fault, text: text.to_owned() }

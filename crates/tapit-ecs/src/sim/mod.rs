@@ -38,6 +38,7 @@ mod refusal;
 mod repository;
 mod role;
 mod rollout;
+mod run;
 mod scheduler;
 mod service;
 mod setup;

@@ -1,8 +1,10 @@
 //! What ECS does about a service: starts what is missing, stops what is too much, within 100 and 200 %.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::capacity::Grant;
+use super::capacity::{Grant, NO_CAPACITY};
+use super::definition::Registered;
 use super::deployment::Deployment;
 use super::due::Happening;
 use super::service::{Life, ServiceKey};
@@ -153,16 +155,22 @@ impl World {
             let wait = Duration::from_millis((deployment.not_before - self.now).unsigned_abs());
             return self.look_after(key, wait);
         }
-        let role = deployment.registered.new.execution_role.clone().unwrap_or_default();
-        if !self.executes(&role) {
-            let text = format!(
-                "failed to launch a task with (error ECS was unable to assume the role '{role}' that was provided for \
-                 this task. Please verify that the role being passed has the proper trust relationship and permissions \
-                 and that your IAM user has permissions to pass this role.)."
-            );
-            return self.place_later(key, &text);
+        if let Some(why) = self.cannot_execute(&deployment.registered) {
+            return self.place_later(key, &format!("failed to launch a task with (error {why})."));
         }
         self.place(key, &deployment, count);
+    }
+
+    /// In AWS's words; `None`: its execution role can be assumed.
+    pub fn cannot_execute(&self, registered: &Registered) -> Option<String> {
+        let role = registered.new.execution_role.clone().unwrap_or_default();
+        (!self.executes(&role)).then(|| {
+            format!(
+                "ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the role \
+                 being passed has the proper trust relationship and permissions and that your IAM user has permissions \
+                 to pass this role."
+            )
+        })
     }
 
     fn place(&mut self, key: &ServiceKey, deployment: &Deployment, count: usize) {
@@ -173,7 +181,15 @@ impl World {
         while started.len() < count && grant == Grant::Starts {
             grant = self.capacity.take(provider, self.now);
             if grant == Grant::Starts {
-                started.push(self.start_task(&Starting { service: key, deployment, provider, network: &network }));
+                started.push(self.start_task(Starting {
+                    service: key.clone(),
+                    group: format!("service:{}", key.name),
+                    started_by: deployment.id.clone(),
+                    registered: Arc::clone(&deployment.registered),
+                    target: deployment.target.clone(),
+                    provider,
+                    network: &network,
+                }));
             }
         }
         self.tell_of_tasks(key, "started tasks", &started);
@@ -187,9 +203,10 @@ impl World {
             Grant::TooFast => self.look_after(key, Duration::from_secs(1)),
             Grant::NoCapacity => self.place_later(
                 key,
-                "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in \
-                 a different availability zone. For more information, see the Troubleshooting section of the Amazon ECS \
-                 Developer Guide.",
+                &format!(
+                    "was unable to place a task. Reason: {NO_CAPACITY} For more information, see the Troubleshooting \
+                     section of the Amazon ECS Developer Guide."
+                ),
             ),
         }
     }

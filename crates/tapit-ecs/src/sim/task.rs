@@ -33,8 +33,9 @@ pub(super) struct Task {
     pub view: api::Task,
     /// In the order in which tasks began.
     pub serial: u64,
+    /// Of one that runs alone, a name that no service has.
     pub service: ServiceKey,
-    /// Its id.
+    /// Its id, or the token of one that runs alone.
     pub deployment: String,
     pub registered: Arc<Registered>,
     pub behaviour: Behaviour,
@@ -81,24 +82,27 @@ impl Task {
 
 /// What a task is started for.
 pub(super) struct Starting<'a> {
-    pub service: &'a ServiceKey,
-    pub deployment: &'a super::deployment::Deployment,
+    pub service: ServiceKey,
+    pub group: String,
+    pub started_by: String,
+    pub registered: Arc<Registered>,
+    pub target: Option<ServiceTarget>,
     pub provider: api::Provider,
     pub network: &'a Network,
 }
 
 impl World {
-    pub fn start_task(&mut self, starting: &Starting<'_>) -> TaskId {
-        let Starting { service, deployment, provider, network } = starting;
+    pub fn start_task(&mut self, starting: Starting<'_>) -> TaskId {
+        let Starting { service, group, started_by, registered, target, provider, network } = starting;
         let id = TaskId(self.name(32).into());
-        let registered = Arc::clone(&deployment.registered);
         let view = api::Task {
             arn: self.arn("ecs", &format!("task/{}/{id}", service.cluster)),
             task_definition: registered.arn.clone(),
-            group: format!("service:{}", service.name),
+            group,
+            started_by: Some(started_by.clone()),
             status: TaskStatus::Provisioning,
             desired: DesiredStatus::Running,
-            provider: Some(*provider),
+            provider: Some(provider),
             cpu: registered.new.cpu,
             memory_mib: registered.new.memory_mib,
             ip: None,
@@ -117,12 +121,12 @@ impl World {
         let task = Task {
             view,
             serial: self.next(),
-            service: (*service).clone(),
-            deployment: deployment.id.clone(),
+            service: service.clone(),
+            deployment: started_by,
             behaviour: (self.script.0)(&registered.new),
             registered,
-            network: (*network).clone(),
-            target: deployment.target.clone(),
+            network: network.clone(),
+            target,
             turn: 0,
             container: Container::NotStarted,
             health: Health::Unknown,
@@ -172,7 +176,7 @@ impl World {
 
     pub fn stop_task(&mut self, cluster: &str, name: &str, reason: &str) -> Answered {
         self.cluster(cluster)?;
-        let missing = || Refusal::invalid("The referenced task was not found.");
+        let missing = || Refusal::not_found("InvalidParameterException", "The referenced task was not found.");
         let id = self.task_id(cluster, name).ok_or_else(missing)?;
         self.stop(&id, super::walk::Why::Asked(reason));
         Ok(Answer::Done)

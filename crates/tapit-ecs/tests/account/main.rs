@@ -8,6 +8,7 @@ mod logs;
 mod many;
 mod networks;
 mod rollouts;
+mod runs;
 mod services;
 mod spot;
 mod stage;

@@ -154,7 +154,7 @@ fn a_task_that_is_told_to_stop_by_somebody_is_replaced() {
         (Some("UserInitiated"), Some("because"))
     );
     stage.until("another one runs", || stage.service("web").running == 1);
-    assert_eq!(stage.fault(stop("nobody")), ApiFault::Invalid);
+    assert_eq!(stage.fault(stop("nobody")), ApiFault::NotFound);
 }
 
 #[test]

@@ -174,6 +174,30 @@ async fn quotas_and_names_that_are_taken_are_told_as_such() {
 }
 
 #[tokio::test]
+async fn a_task_that_was_not_started_says_why_and_that_nothing_runs() {
+    let run = || Request::RunTask(Box::new(crate::requests::task()));
+    let failed = |reason: &str| well(serde_json::json!({ "tasks": [], "failures": [{ "reason": reason }] }));
+    let room = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+    for (canned, fault) in [
+        (failed(room), ApiFault::Capacity),
+        (failed("RESOURCE:FARGATE"), ApiFault::Capacity),
+        (failed("ATTRIBUTE"), ApiFault::Invalid),
+        (json_error("ClientException", room), ApiFault::Capacity),
+        (json_error("ConflictException", "the token was used"), ApiFault::AlreadyExists),
+        (
+            json_error("ClientException", "You've reached the limit on the number of vCPUs you can run concurrently"),
+            ApiFault::Quota,
+        ),
+        (json_error("ThrottlingException", "Rate exceeded"), ApiFault::Throttled),
+        // Neither a task nor a failure: nobody knows.
+        (well(serde_json::json!({})), ApiFault::Unavailable),
+    ] {
+        let error = error(canned, run()).await;
+        assert_eq!(error.fault, fault, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_read_is_no_success() {
     for (request, body) in [
         (list(), "<html>"),

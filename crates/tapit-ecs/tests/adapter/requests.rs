@@ -130,6 +130,51 @@ async fn a_change_names_what_changes_and_forces_nothing() {
     );
 }
 
+pub fn task() -> NewTask {
+    NewTask {
+        cluster: "tapit-1-shop".to_owned(),
+        task_definition: "arn:1".to_owned(),
+        group: "task_task-7".to_owned(),
+        provider: Provider::Fargate,
+        network: Network {
+            subnets: vec!["subnet-1".to_owned()],
+            security_groups: vec!["sg-1".to_owned()],
+            assign_public_ip: true,
+        },
+        client_token: "token".to_owned(),
+        tags: BTreeMap::from([("tapit:app".to_owned(), "shop".to_owned())]),
+    }
+}
+
+#[tokio::test]
+async fn a_task_alone_is_one_in_a_group_of_its_own_with_its_token() {
+    let account = Account::answering([well(json!({ "failures": [], "tasks": [{
+        "taskArn": "arn:aws:ecs:eu-central-1:1:task/tapit-1-shop/1", "taskDefinitionArn": "arn:1",
+        "group": "task_task-7", "startedBy": "token", "lastStatus": "PROVISIONING", "desiredStatus": "RUNNING",
+    }] }))]);
+    let answer = account.call(Request::RunTask(Box::new(task()))).await.expect("a task");
+    let started = answer.tasks(Operation::RunTask).expect("tasks").remove(0);
+    assert_eq!((started.group.as_str(), started.started_by.as_deref()), ("task_task-7", Some("token")));
+    let sent = account.only_sent();
+    assert_eq!(sent.target, target("RunTask"));
+    assert_eq!(
+        sent.json(),
+        json!({
+            "cluster": "tapit-1-shop",
+            "taskDefinition": "arn:1",
+            "count": 1,
+            "group": "task_task-7",
+            "startedBy": "token",
+            "clientToken": "token",
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE", "weight": 1 }],
+            "networkConfiguration": { "awsvpcConfiguration": {
+                "subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "ENABLED",
+            } },
+            "tags": [{ "key": "tapit:app", "value": "shop" }],
+        })
+    );
+}
+
 #[tokio::test]
 async fn a_definition_is_one_container_on_fargate_with_its_logs() {
     let account = Account::answering([well(json!({ "taskDefinition": {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapit_ecs::Ecs;
-use tapit_ecs::sim::Setup;
+use tapit_ecs::sim::{Behaviour, End, Setup};
 use tapit_engine::Engine;
-use tapit_model::{AppName, Formation, InstanceKey, Lifecycle, Presence, ProcessKey, ProcessTarget, Revision};
+use tapit_model::{
+    AppName, Check, Formation, InstanceKey, InstanceState, Lifecycle, Presence, ProcessKey, ProcessTarget, Restart,
+    Revision, Seconds,
+};
 use tokio::time::sleep;
 
 use crate::paused::{Bed, formation, image, is_settled, key, until};
@@ -16,6 +19,7 @@ const STEP: Duration = Duration::from_millis(500);
 /// In which everything comes to rest.
 const AFTER: Duration = Duration::from_secs(180);
 const IDLE_MINUTES: usize = 10;
+const MINUTE: Duration = Duration::from_secs(60);
 
 struct Scene {
     bed: Bed,
@@ -40,6 +44,20 @@ impl Scene {
             wanted.iter().all(|(key, wanted)| all.iter().any(|seen| seen.key == *key && is_settled(seen, wanted)))
         };
         self.counted(what, targets, done).await;
+    }
+
+    /// This one runs, and has ended.
+    async fn runs_once(&mut self, what: &'static str, key: &ProcessKey) {
+        self.bed.account.behave(|_| Behaviour::serves().ends_after(MINUTE, End::Exit(0)));
+        let (restart, check) = (Restart::Never, Check::Uptime(Seconds(0)));
+        let wanted = Formation { restart, check, ..formation(key.process.as_str(), (1, 0)) };
+        let engine = Arc::clone(&self.engine);
+        let done = async || {
+            let all = engine.observe().await.expect("can be looked at");
+            let mut instances = all.iter().filter(|seen| seen.key == *key).flat_map(|seen| &seen.instances);
+            instances.any(|one| one.state == InstanceState::Stopped)
+        };
+        self.counted(what, vec![self.bed.present(key, &wanted)], done).await;
     }
 
     async fn goes(&mut self, what: &'static str, keys: &[ProcessKey]) {
@@ -88,6 +106,7 @@ pub async fn operations() -> String {
     scene.goes("delete an app of one process, on demand and spot", &[web]).await;
     // The account is prepared by now, and nothing else runs there.
     scene.becomes("create another app with a public process", &[(key("blog", "default"), web_of((2, 0)))]).await;
+    scene.runs_once("run a one-off task that takes a minute, to its end", &key("blog", "task-1")).await;
     scene.engine.close().await;
     scene.rows.push(new_server().await);
     table::operations(&scene.rows)

@@ -1,8 +1,11 @@
 //! Every call that the adapter to the SDK makes, against the emulator: that requests are understood and answers read.
 
+mod runs;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -23,6 +26,7 @@ fn aws(account: &Account) -> Aws {
         .region(Region::new(REGION))
         .endpoint_url(format!("http://{}", account.address()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::disabled())
         .build();
     Aws::new(&config, connector()).expect("a complete configuration")
 }

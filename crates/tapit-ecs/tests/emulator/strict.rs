@@ -243,9 +243,48 @@ fn ten_services_and_a_hundred_tasks_are_described_at_once_and_ten_tasks_run() {
             account.refuses(&call, "InvalidParameterException");
         }
     }
-    let run = |count: u32| ecs("RunTask", &with(service("FARGATE"), "/count", json!(count)));
+    let run = |count: u32| ecs("RunTask", &with(task(), "/count", json!(count)));
     account.passes(&run(10));
     account.refuses(&run(11), "InvalidParameterException");
+}
+
+fn task() -> Value {
+    json!({"cluster": "shop", "taskDefinition": "web:1", "count": 1, "clientToken": "token", "group": "task_task-1",
+           "startedBy": "token", "capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}],
+           "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet"], "securityGroups": ["sg-1"]}}})
+}
+
+#[test]
+fn a_task_that_is_started_twice_is_one_with_its_token_and_the_same_words() {
+    let mut account = Canned::with_everything();
+    account.carried_out(&ecs("RunTask", &task()), r#"{"tasks": [{"taskArn": "arn"}]}"#);
+    match account.judge(&ecs("RunTask", &task())) {
+        Verdict::Replay(reply) => assert_eq!(&reply.body[..], br#"{"tasks": [{"taskArn": "arn"}]}"#),
+        other @ (Verdict::Forward | Verdict::Refuse(_)) => panic!("{other:?}"),
+    }
+    account.refuses(&ecs("RunTask", &with(task(), "/group", json!("other"))), "ConflictException");
+    account.passes(&ecs("RunTask", &with(task(), "/clientToken", json!("another"))));
+}
+
+#[test]
+fn a_task_that_aws_would_not_start_is_refused() {
+    let account = Canned::with_everything();
+    for (key, wrong) in [
+        ("/networkConfiguration", json!({})),
+        ("/group", json!("service:web")),
+        ("/group", json!("family:web")),
+        ("/group", json!("g".repeat(256))),
+        ("/startedBy", json!("a server")),
+        ("/startedBy", json!("s".repeat(129))),
+        ("/clientToken", json!("t".repeat(65))),
+        ("/launchType", json!("FARGATE")),
+        ("/capacityProviderStrategy", json!([{"capacityProvider": "MINE", "weight": 1}])),
+    ] {
+        account.refuses(&ecs("RunTask", &with(task(), key, wrong)), "InvalidParameterException");
+    }
+    account.refuses(&ecs("RunTask", &with(task(), "/taskDefinition", json!("web:9"))), "ClientException");
+    let elsewhere = with(task(), "/cluster", json!("other"));
+    account.refuses(&ecs("RunTask", &elsewhere), "ClusterNotFoundException");
 }
 
 #[test]

@@ -104,6 +104,7 @@ pub fn task(operation: Operation, from: types::Task) -> Result<Task, ApiError> {
         arn: from.task_arn.ok_or_else(|| lacking(operation, "the task's ARN"))?,
         task_definition: from.task_definition_arn.ok_or_else(|| lacking(operation, "the task's definition"))?,
         group: from.group.unwrap_or_default(),
+        started_by: from.started_by.filter(|by| !by.is_empty()),
         status,
         desired,
         provider,

@@ -108,7 +108,7 @@ fn seconds(seconds: u32) -> i32 {
 }
 
 /// One provider has the whole weight, so that the count is exact whatever becomes of it.
-fn strategy(provider: Provider) -> Result<CapacityProviderStrategyItem, String> {
+pub(super) fn strategy(provider: Provider) -> Result<CapacityProviderStrategyItem, String> {
     let name = match provider {
         Provider::Fargate => "FARGATE",
         Provider::FargateSpot => "FARGATE_SPOT",
@@ -117,7 +117,7 @@ fn strategy(provider: Provider) -> Result<CapacityProviderStrategyItem, String> 
     item.map_err(|error| error.to_string())
 }
 
-fn network(network: Network) -> Result<NetworkConfiguration, String> {
+pub(super) fn network(network: Network) -> Result<NetworkConfiguration, String> {
     let public = if network.assign_public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
     let vpc = AwsVpcConfiguration::builder()
         .set_subnets(Some(network.subnets))

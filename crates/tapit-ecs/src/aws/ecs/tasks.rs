@@ -2,8 +2,8 @@
 
 use aws_sdk_ecs::types;
 
-use super::{Ecs, PAGE, TASKS_AT_ONCE, failures, read, refused, told};
-use crate::api::{Answer, ApiError, DesiredStatus, Operation};
+use super::{Ecs, PAGE, TASKS_AT_ONCE, failures, lacking, read, refused, services, told, written};
+use crate::api::{Answer, ApiError, ApiFault, DesiredStatus, NewTask, Operation};
 
 impl Ecs {
     pub async fn list_tasks(
@@ -34,8 +34,44 @@ impl Ecs {
         Ok(Answer::Tasks(tasks.map(|task| read::task(operation, task)).collect::<Result<_, _>>()?))
     }
 
+    /// One on Fargate, whose own tags tell whose it is: no service hands any on.
+    pub async fn run_task(&self, new: NewTask) -> Result<Answer, ApiError> {
+        let operation = Operation::RunTask;
+        let wrong = |text: String| refused(operation, text);
+        let sent = self
+            .client
+            .run_task()
+            .cluster(new.cluster)
+            .task_definition(new.task_definition)
+            .count(1)
+            .capacity_provider_strategy(services::strategy(new.provider).map_err(wrong)?)
+            .network_configuration(services::network(new.network).map_err(wrong)?)
+            .group(new.group)
+            .started_by(&new.client_token)
+            .client_token(new.client_token)
+            .set_tags(Some(written(&new.tags)).filter(|tags| !tags.is_empty()))
+            .send()
+            .await;
+        let answer = sent.map_err(told(operation))?;
+        let started = answer.tasks.unwrap_or_default().into_iter().next();
+        match (started, answer.failures.unwrap_or_default().first()) {
+            (Some(task), _) => Ok(Answer::Tasks(vec![read::task(operation, task)?])),
+            (None, Some(failure)) => Err(not_started(failure)),
+            (None, None) => Err(lacking(operation, "the task")),
+        }
+    }
+
     pub async fn stop_task(&self, cluster: String, task: String, reason: String) -> Result<Answer, ApiError> {
         let sent = self.client.stop_task().cluster(cluster).task(task).reason(reason).send().await;
         sent.map(|_| Answer::Done).map_err(told(Operation::StopTask))
     }
+}
+
+/// Nothing runs, and AWS says why in an answer that is none of its errors.
+fn not_started(failure: &types::Failure) -> ApiError {
+    let reason = failure.reason().unwrap_or("a failure without a reason");
+    let detail = failure.detail().map(|detail| format!(", {detail}")).unwrap_or_default();
+    let is_room = reason.contains("Capacity") || reason.starts_with("RESOURCE");
+    let fault = if is_room { ApiFault::Capacity } else { ApiFault::Invalid };
+    ApiError { operation: Operation::RunTask, fault, text: format!("{reason}{detail}") }
 }

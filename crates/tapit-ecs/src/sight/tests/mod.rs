@@ -5,6 +5,7 @@ mod failures;
 mod places;
 mod reasons;
 mod retention;
+mod runs;
 mod states;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use super::{Memory, Sight, Subject, observed};
 use crate::api::{DesiredStatus, Provider, TargetHealth, TargetState, Task, TaskStatus};
 use crate::look::Look;
 use crate::names;
-use crate::record::Definition;
+use crate::record::{Definition, Run};
 
 use InstanceKind::{Demand, Spot};
 use TaskStatus::{Pending, Running, Stopped};
@@ -34,6 +35,7 @@ struct Bench {
     formation: Option<Formation>,
     definitions: BTreeMap<String, Definition>,
     given_up: Vec<String>,
+    run: Option<Run>,
     look: Look,
     memory: Memory,
     /// Milliseconds since the beginning, on all clocks.
@@ -85,6 +87,7 @@ impl Bench {
             formation: Some(formation(demand, spot)),
             definitions: (1..=3).map(|generation| (definition_arn(generation), of(generation))).collect(),
             given_up: Vec::new(),
+            run: None,
             look: Look::default(),
             memory: Memory::default(),
             passed: 0,
@@ -123,6 +126,7 @@ impl Bench {
             arn: arn(id),
             task_definition: definition_arn(1),
             group: format!("service:{}", names::service(&self.key.process, kind)),
+            started_by: None,
             status: Pending,
             desired: DesiredStatus::Running,
             provider: Some(match kind {
@@ -206,6 +210,7 @@ impl Bench {
             formation: self.formation.as_ref(),
             definitions: &self.definitions,
             given_up: &self.given_up,
+            run: self.run.as_ref(),
         };
         let memory = self.memory.after(&subject, &self.look);
         let again = memory.after(&subject, &self.look);

@@ -146,6 +146,7 @@ fn since_when_it_is_healthy_stays_the_same_for_later_looks_and_later_servers() {
         formation: bench.formation.as_ref(),
         definitions: &bench.definitions,
         given_up: &[],
+        run: None,
     };
     // After a start of the host, moments begin anew.
     let look = Look { moment: Moment(3), ..bench.look.clone() };
@@ -170,6 +171,7 @@ fn a_start_of_the_host_makes_nothing_healthy_or_late() {
             formation: bench.formation.as_ref(),
             definitions: &bench.definitions,
             given_up: &[],
+            run: None,
         };
         bench.memory = bench.memory.after(&subject, &bench.look);
         observed(&bench.memory, &subject, &bench.look)

@@ -40,7 +40,7 @@ pub fn judge(ledger: &Ledger, operation: &str, input: &Value) -> Result<Verdict,
         "DeleteService" => known(ledger, input).map(|()| Verdict::Forward),
         "DescribeServices" => at_most(input, "services", 10),
         "DescribeTasks" => at_most(input, "tasks", 100),
-        "RunTask" => run_task(ledger, input).map(|()| Verdict::Forward),
+        "RunTask" => run_task(ledger, input),
         "ListTasks" | "ListServices" if input["maxResults"].as_u64().is_some_and(|most| !(1..=100).contains(&most)) => {
             Err(invalid("maxResults must be between 1 and 100."))
         }
@@ -113,13 +113,37 @@ fn update_service(ledger: &Ledger, input: &Value) -> Checked {
     targets(ledger, definition.unwrap_or(current), input)
 }
 
-fn run_task(ledger: &Ledger, input: &Value) -> Checked {
+/// The emulator starts another task for each call, whatever its token; what AWS does about that is done here.
+fn run_task(ledger: &Ledger, input: &Value) -> Result<Verdict, Refusal> {
+    let text = |key: &str| input[key].as_str().unwrap_or_default();
     if input["count"].as_u64().is_some_and(|count| !(1..=10).contains(&count)) {
         return Err(invalid("count must be between 1 and 10."));
     }
+    let token = text("clientToken");
+    if token.len() > 64 || !token.bytes().all(|byte| (33..=126).contains(&byte)) {
+        return Err(invalid("Client token can be at most 64 visible characters long."));
+    }
+    if text("group").len() > 255 || ["service:", "family:"].iter().any(|prefix| text("group").starts_with(prefix)) {
+        return Err(invalid("Invalid namespace for group."));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
+    if text("startedBy").len() > 128 || !text("startedBy").chars().all(legal) {
+        return Err(invalid("startedBy contains invalid characters or is longer than 128."));
+    }
+    if input.get("launchType").is_some_and(|kind| !kind.is_null()) && length(input, "capacityProviderStrategy") > 0 {
+        return Err(invalid("Specifying both a launch type and capacity provider strategy is not supported."));
+    }
+    if let Some(run) = ledger.runs.get(&(cluster(input).to_owned(), token.to_owned())) {
+        return match run.input == *input {
+            true => Ok(Verdict::Replay(run.answer.clone())),
+            false => {
+                Err(Refusal::new("ConflictException", "The request token was used before, with other parameters."))
+            }
+        };
+    }
     strategy(ledger, input)?;
-    let definition = input["taskDefinition"].as_str().unwrap_or_default();
-    definition_and_network(ledger, definition, Some(&input["networkConfiguration"]))
+    let definition = text("taskDefinition");
+    definition_and_network(ledger, definition, Some(&input["networkConfiguration"])).map(|()| Verdict::Forward)
 }
 
 fn strategy(ledger: &Ledger, input: &Value) -> Checked {

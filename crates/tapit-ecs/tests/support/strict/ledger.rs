@@ -17,6 +17,8 @@ pub struct Ledger {
     pub definitions: BTreeMap<String, Definition>,
     /// By cluster and name.
     pub services: BTreeMap<(String, String), Deployed>,
+    /// Tasks that were started alone, by cluster and token.
+    pub runs: BTreeMap<(String, String), Started>,
     /// By ARN, as the next three.
     pub balancers: BTreeMap<String, Made>,
     pub target_groups: BTreeMap<String, Made>,
@@ -41,6 +43,13 @@ pub struct Deployed {
     pub input: Value,
     pub answer: Reply,
     pub strategy: Value,
+}
+
+/// As it was asked for, and what was answered.
+#[derive(Debug)]
+pub struct Started {
+    pub input: Value,
+    pub answer: Reply,
 }
 
 /// Something that is made once: asked for again with the same words, the first answer is given again.
@@ -114,12 +123,19 @@ impl Ledger {
                 let cluster = ecs::cluster(input).to_owned();
                 self.clusters.remove(&cluster);
                 self.services.retain(|(of, _), _| *of != cluster);
+                self.runs.retain(|(of, _), _| *of != cluster);
             }
             "RegisterTaskDefinition" => self.record_definition(&answer["taskDefinition"]),
             "DeregisterTaskDefinition" => {
                 let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default();
                 if let Some(definition) = self.definitions.get_mut(arn) {
                     definition.active = false;
+                }
+            }
+            "RunTask" => {
+                if let Some(token) = input["clientToken"].as_str() {
+                    let started = Started { input: input.clone(), answer: reply.clone() };
+                    self.runs.insert((ecs::cluster(input).to_owned(), token.to_owned()), started);
                 }
             }
             "CreateService" => {
