@@ -115,7 +115,12 @@ fn whoever_waits_for_a_task_hears_it_over_the_death_of_the_server() {
     let mut server = stage(&[]);
     let mut client = Command::new(env!("CARGO_BIN_EXE_tapit"));
     client.env_clear().env("TAPIT_DATA_DIR", server.data()).current_dir(server.home());
-    client.args(["create", "task", "echo begun; while [ ! -e /dev/shm/go ]; do sleep 0.1; done; echo done; exit 5", "-w"]);
+    client.args([
+        "create",
+        "task",
+        "echo begun; while [ ! -e /dev/shm/go ]; do sleep 0.1; done; echo done; exit 5",
+        "-w",
+    ]);
     client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut client = client.spawn().expect("the client");
     until(20, "begun", || holds(server.tapit("logs task=1").stdout.contains("begun"), "nothing written"));
