@@ -21,6 +21,8 @@ const LIMIT: usize = 10_000;
 /// CloudWatch may give an empty page before one that is not.
 const PAGES_AT_MOST: usize = 5;
 const REST: Duration = Duration::from_secs(1);
+/// A task's last lines reach CloudWatch some seconds after its end.
+pub const LAG: Duration = Duration::from_secs(10);
 /// Logs that rest, of which the oldest are forgotten.
 const RESTING_AT_MOST: usize = 1000;
 

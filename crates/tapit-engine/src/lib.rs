@@ -15,6 +15,7 @@ mod rest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tapit_model::{
@@ -93,6 +94,11 @@ pub trait Engine: Send + Sync {
     /// Reads the log of an instance, also of one that has stopped, as long as it is remembered. A line is there within a
     /// moment of being written; nothing is waited for.
     async fn logs(&self, instance: &InstanceKey, part: &LogPart) -> Result<LogReading, EngineError>;
+
+    /// So long after an instance has ended the last lines that it wrote may still come.
+    fn log_lag(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Runs a command in an instance, beside its program. Answers once it is about to run; a program that is not there
     /// ends with 127 like in a shell. The command does not outlive the instance, the session or the engine.

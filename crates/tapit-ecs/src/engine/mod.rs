@@ -39,7 +39,7 @@ use tokio::time::timeout;
 use crate::account::{Account, AccountConfig};
 use crate::api::SharedApi;
 use crate::books::{Books, BooksError};
-use crate::logs::Readings;
+use crate::logs::{self, Readings};
 use crate::names::Install;
 use crate::settings::EcsSettings;
 use clock::Clock;
@@ -161,6 +161,10 @@ impl Engine for Ecs {
     async fn logs(&self, instance: &InstanceKey, part: &LogPart) -> Result<LogReading, EngineError> {
         let process = self.shared.process_of(instance)?;
         self.readings.read(&self.shared, (&process, instance), part).await
+    }
+
+    fn log_lag(&self) -> Duration {
+        logs::LAG
     }
 
     async fn exec(&self, instance: &InstanceKey, _request: ExecRequest) -> Result<ExecSession, EngineError> {

@@ -1,6 +1,7 @@
 //! The fake's machine: instances that live by their scripts, one tick at a time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tapit_model::{
     Blocked, EngineKind, Exit, Failure, Formation, InstanceId, InstanceKey, InstanceKind, InstanceObserved,
@@ -171,6 +172,7 @@ pub(super) struct Machine {
     pub serials: BTreeMap<ProcessKey, u64>,
     /// What the engine says that it is.
     pub kind: EngineKind,
+    pub log_lag: Duration,
 }
 
 impl Machine {

@@ -12,6 +12,7 @@ mod script;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tapit_model::{
@@ -46,6 +47,7 @@ impl Fake {
             shelf: shelf.clone(),
             serials: BTreeMap::new(),
             kind: EngineKind::Embedded,
+            log_lag: Duration::ZERO,
         };
         Arc::new(Self { machine: Mutex::new(machine), shelf, traffic, changes: watch::Sender::new(0) })
     }
@@ -111,6 +113,11 @@ impl Fake {
         self.machine().kind = kind;
     }
 
+    /// Says from now on that last lines may be so late.
+    pub fn lag_logs(&self, lag: Duration) {
+        self.machine().log_lag = lag;
+    }
+
     pub fn set_capacity(&self, capacity: MemoryMib) {
         self.machine().capacity = capacity;
     }
@@ -124,6 +131,10 @@ impl Engine for Fake {
 
     fn kind(&self) -> EngineKind {
         self.machine().kind
+    }
+
+    fn log_lag(&self) -> Duration {
+        self.machine().log_lag
     }
 
     fn url(&self, app: &AppName) -> Option<String> {

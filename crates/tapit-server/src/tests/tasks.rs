@@ -1,7 +1,11 @@
 //! One-off tasks: what is asked, seen and remembered of them.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use tapit_engine::fake::{Ending, Script};
-use tapit_model::{ImageKey, Request, TaskId, TaskView};
+use tapit_model::{ImageKey, InstanceId, InstanceKey, Request, TaskId, TaskView};
+use tokio::task::JoinHandle;
 
 use super::stage::{Stage, app, create_app, create_task, image, set_image};
 use crate::api::{Core, LogQuery, LogTime};
@@ -86,16 +90,35 @@ async fn an_image_of_the_app_that_cannot_be_had_fails_a_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_last_line_that_comes_late_is_heard_by_whoever_follows() {
+    let stage = stage(Script::ends(Ending::Exit(0)).logs(&["one"])).await;
+    stage.fake.lag_logs(Duration::from_secs(2));
+    stage.submit(create_task(&[("image", "job:1"), ("command", "report")])).await;
+    let reading = follow(&stage).await;
+    stage.until("it has ended", async |stage| task(stage, 1).await.state == "succeeded").await;
+    let id = task(&stage, 1).await.instance.expect("it had an instance");
+    let instance = InstanceKey { app: app("shop"), id: InstanceId::opaque(&id) };
+    assert!(stage.fake.write(&instance, "late"));
+    assert_eq!(reading.await.expect("the stream ends"), ["one", "late"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_followed_ends_with_its_task() {
-    use futures_util::StreamExt;
     let stage = stage(Script::ends(Ending::Exit(0)).logs(&["one", "two"])).await;
     stage.submit(create_task(&[("image", "job:1"), ("command", "report")])).await;
+    let reading = follow(&stage).await;
+    stage.until("it has ended", async |stage| task(stage, 1).await.state == "succeeded").await;
+    assert_eq!(reading.await.expect("the stream ends"), ["one", "two"]);
+}
+
+/// Reads the log of the first task until nothing more comes.
+async fn follow(stage: &Stage) -> JoinHandle<Vec<String>> {
     let process = Some(TaskId(1).process());
     let time = LogTime::Onwards { resume: None };
     let query = LogQuery { app: app("shop"), process, instance: None, lines: 100, since: None, time };
     let pages = stage.server.core.logs(query).await.expect("the log of a task can be followed");
-    let reading = tokio::spawn(pages.map(|page| page.expect("a page").lines).concat());
-    stage.until("it has ended", async |stage| task(stage, 1).await.state == "succeeded").await;
-    let lines = reading.await.expect("the stream ends");
-    assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    tokio::spawn(async move {
+        let lines = pages.map(|page| page.expect("a page").lines).concat().await;
+        lines.into_iter().map(|line| line.text).collect()
+    })
 }

@@ -32,7 +32,9 @@ pub struct Follower {
     hub: Arc<Hub>,
     query: LogQuery,
     places: Places,
-    /// Stopped, and read to the end.
+    /// Stopped, and read to the end; since when.
+    ended: BTreeMap<InstanceId, Instant>,
+    /// Of these, those of which nothing comes late any more.
     done: BTreeSet<InstanceId>,
     /// Those seen at the last look that are not done.
     open: BTreeMap<InstanceId, ProcessName>,
@@ -51,7 +53,8 @@ struct Look {
 
 impl Follower {
     pub fn new(hub: Arc<Hub>, query: LogQuery, places: Places) -> Self {
-        Self { hub, query, places, done: BTreeSet::new(), open: BTreeMap::new(), ready: VecDeque::new(), turn: 0 }
+        let (ended, done, open) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { hub, query, places, ended, done, open, ready: VecDeque::new(), turn: 0 }
     }
 
     /// Made as they are taken; dropping the stream ends the following.
@@ -103,6 +106,7 @@ impl Follower {
         self.miss(&listed, &mut look);
         self.places.keep(|id| listed.contains(id));
         self.done.retain(|id| listed.contains(id));
+        self.ended.retain(|id, _| listed.contains(id));
         sources.retain(|source| !self.done.contains(&source.key.id));
         self.open = sources.iter().map(|source| (source.key.id.clone(), source.process.clone())).collect();
         let first = self.turn % sources.len().max(1);
@@ -130,10 +134,13 @@ impl Follower {
             Err(error) => return Err(error),
         };
         look.more |= lines.len() >= AT_ONCE;
-        // It was listed as stopped before the log was read, so what was not there then never comes.
+        // It was listed as stopped before the log was read, so what was not there then comes late or never.
         if lines.is_empty() && source.stopped {
-            self.done.insert(id.clone());
-            self.open.remove(&id);
+            let since = *self.ended.entry(id.clone()).or_insert_with(Instant::now);
+            if since.elapsed() >= self.hub.engine.log_lag() {
+                self.done.insert(id.clone());
+                self.open.remove(&id);
+            }
         }
         let bytes = lines.iter().map(|line| line.text.len()).sum();
         self.places.set(id.clone(), next);
