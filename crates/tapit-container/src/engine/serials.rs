@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use tapit_model::{ProcessName, TaskId};
+
 use crate::instance::{Survives, write};
 
 const FILE: &str = "last_serial";
@@ -31,12 +33,13 @@ impl Serials {
         write(&dir.join(FILE), serial.to_string().as_bytes(), Survives::ServerEnd)
     }
 
-    /// Moves the serial of a process that is gone into the book and removes its directories, unless something is in them.
+    /// Moves the serial of a process that is gone into the book and removes its directories, unless something is in them. Of a
+    /// task nothing is kept: its name never comes again.
     pub fn retire(&self, dir: &Path) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let (own, Some((path, name))) = (own(dir), place(dir)) else { return Ok(()) };
         let mut book = read(&path);
-        if own > book.get(&name).copied().unwrap_or(0) {
+        if !is_task(dir) && own > book.get(&name).copied().unwrap_or(0) {
             book.insert(name, own);
             write(&path, &serde_json::to_vec(&book)?, Survives::ServerEnd)?;
         }
@@ -58,6 +61,11 @@ pub fn last(dir: &Path) -> u64 {
 
 fn own(dir: &Path) -> u64 {
     std::fs::read_to_string(dir.join(FILE)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+fn is_task(dir: &Path) -> bool {
+    let name = dir.file_name().and_then(|name| ProcessName::parse(name.to_str()?).ok());
+    name.is_some_and(|name| TaskId::of(&name).is_some())
 }
 
 /// The book, and the name in it, of a process's directory.
@@ -108,5 +116,15 @@ mod tests {
         }
         assert!(!instances.path().join("shop").exists());
         assert_eq!((last(&process("api")), last(&process("web"))), (8, 3));
+    }
+
+    #[test]
+    fn of_a_task_that_is_gone_nothing_stays() {
+        let instances = tempfile::tempdir().expect("temporary directory");
+        let task = instances.path().join("shop").join("task-7");
+        let serials = Serials::default();
+        serials.remember(&task, 1).expect("writable");
+        serials.retire(&task).expect("writable");
+        assert_eq!(std::fs::read_dir(instances.path()).expect("readable").count(), 0);
     }
 }
