@@ -69,6 +69,10 @@ fn of_app(seen: &Seen, name: &AppName) -> Progress {
         }
     }
     sum.ok &= sum.settled;
+    let tasks = if deleting { seen.world.tasks_of(name).len() } else { 0 };
+    if tasks > 0 {
+        texts.push(format!("{tasks} one-off tasks left"));
+    }
     sum.text = if texts.is_empty() { format!("app {name} has no process") } else { texts.join("; ") };
     sum
 }

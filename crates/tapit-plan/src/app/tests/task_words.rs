@@ -94,3 +94,14 @@ fn tasks_are_none_of_the_apps_processes() {
     assert_eq!(names(bench.world.tasks_of(&app).into_iter().map(|(row, _)| row).collect()), ["task-1", "task-2"]);
     assert_eq!(bench.world.everything_of(&app).count(), 3);
 }
+
+#[test]
+fn an_app_that_goes_tells_of_the_tasks_that_it_waits_for() {
+    let mut bench = ordered(vec![one(Healthy)]);
+    bench.run("delete app");
+    bench.look("default", Vec::new());
+    bench.plan();
+    let app = AppName::parse("shop").expect("legal");
+    let seen = Seen { world: &bench.world, observed: &bench.observed, blocked: &bench.blocked };
+    assert_eq!(words(&progress(&seen, Subject::App(&app), Revision(0))), "going: 1 one-off tasks left");
+}
