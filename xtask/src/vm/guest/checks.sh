@@ -5,7 +5,10 @@ leaf() { find "$UNIT" -type d -name "$1" -print -quit; }
 value() { cat "$(leaf "$1")/$2"; }
 ready() { grep -q 'tapit ready' /run/ready; }
 serves() { curl -sf -m 10 -o /dev/null -H 'Host: shop.localhost' http://127.0.0.1:8000/; }
-shows() { tapit -a shop show process "name=$1" -o json | grep -q "$2" || { tapit -a shop show process "name=$1"; return 1; }; }
+shows() {
+    tapit -a shop show process "name=$1" -o json >/run/shown || return 1
+    grep -q "$2" /run/shown || { cat /run/shown; return 1; }
+}
 no_leaf() { same "$(find "$UNIT" -type d -name 'shop.*' | wc -l)" 0; }
 no_trace() { same "$(find /sys/fs/cgroup -type d -name '*tapit-*' | wc -l)" 0; }
 init_of() { sort -n "$(leaf "$1")/cgroup.procs" | head -n 1; }
@@ -14,8 +17,10 @@ member_uses_memory() { shows "$1" '"memory_bytes": *[1-9]' || shows "$1" '"memor
 disk=$(tr : ' ' </sys/block/vda/dev)
 node="busybox mknod /tmp/disk b $disk && echo made; busybox head -c 512 /tmp/disk >/tmp/stolen; busybox test -s /tmp/stolen && echo stolen || echo refused; sleep 1000000"
 log_of() { cat /var/lib/tapit/instances/shop/"$1"/*/*log*; }
-logged() { log_of "$1" 2>/dev/null | grep -q "$2" || { log_of "$1"; return 1; }; }
-not_logged() { ! log_of "$1" 2>/dev/null | grep -q "$2" || { log_of "$1"; return 1; }; }
+# Into a file first: whoever writes into a grep that has found what it looks for, and has gone, has failed.
+holds() { log_of "$1" >/run/log 2>/dev/null || true; grep -aq "$2" /run/log; }
+logged() { holds "$1" "$2" || { cat /run/log; return 1; }; }
+not_logged() { ! holds "$1" "$2" || { cat /run/log; return 1; }; }
 
 start_server
 check "the server gets ready" eventually ready
