@@ -262,6 +262,12 @@ impl World {
         tasks
     }
 
+    /// A task that is remembered.
+    pub fn task(&self, app: &AppName, id: TaskId) -> Option<(&Process, &Task)> {
+        let row = self.processes.get(&id.key(app))?;
+        Some((row, row.task.as_ref()?))
+    }
+
     /// Processes and tasks of an app.
     pub fn everything_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a Process> {
         self.processes.values().filter(move |process| process.key.app == *app)

@@ -183,6 +183,21 @@ impl Core for Service {
     }
 }
 
+/// Of a change that is complete when it is answered, and of nothing that has a view of its own.
+fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
+    Outcome {
+        message,
+        changed,
+        dry_run,
+        inverse: None,
+        notes: Vec::new(),
+        revision: 0,
+        app: None,
+        process: None,
+        task: None,
+    }
+}
+
 /// A store that cannot be written or read is this host's trouble: nothing was changed, and trying again may help.
 fn store_failed(error: &StoreError) -> Refusal {
     Refusal::new(Code::Failed, format!("the change was not stored, so nothing was changed: {}", describe(error)))

@@ -152,23 +152,8 @@ fn tasks_of<'a>(subject: &Subject<'_>, look: &'a Look) -> Vec<(InstanceKind, &'a
 
 fn first_sight(now: Moment, kind: InstanceKind, task: &Task) -> Remembered {
     let cpu = u64::from(task.cpu) * MILLIS_PER_CPU / UNITS_PER_CPU;
-    Remembered {
-        kind,
-        generation: 0,
-        size: Size { memory: MemoryMib::from_mib(task.memory_mib), cpu: CpuMillis::from_millis(cpu) },
-        ip: None,
-        state: InstanceState::Pending,
-        reason: None,
-        created_at: task.created_at,
-        started_at: None,
-        first_seen: now,
-        running_since: None,
-        healthy: None,
-        missing_since: None,
-        ending: None,
-        stopped_at: None,
-        took: None,
-    }
+    let size = Size { memory: MemoryMib::from_mib(task.memory_mib), cpu: CpuMillis::from_millis(cpu) };
+    Remembered::pending((kind, size), task.created_at, now)
 }
 
 impl Remembered {

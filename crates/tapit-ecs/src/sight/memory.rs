@@ -114,6 +114,27 @@ impl Memory {
 }
 
 impl Remembered {
+    /// Of a definition that is not looked up yet.
+    pub(super) fn pending((kind, size): (InstanceKind, Size), created_at: Timestamp, first_seen: Moment) -> Self {
+        Self {
+            kind,
+            generation: 0,
+            size,
+            ip: None,
+            state: InstanceState::Pending,
+            reason: None,
+            created_at,
+            started_at: None,
+            first_seen,
+            running_since: None,
+            healthy: None,
+            missing_since: None,
+            ending: None,
+            stopped_at: None,
+            took: None,
+        }
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.state == InstanceState::Stopped
     }

@@ -43,21 +43,7 @@ impl Memory {
 
 fn unseen(subject: &Subject<'_>, look: &Look) -> Remembered {
     let nothing = Size { memory: MemoryMib::from_mib(0), cpu: CpuMillis::from_millis(0) };
-    Remembered {
-        kind: InstanceKind::Demand,
-        generation: subject.formation.map_or(0, |formation| formation.generation),
-        size: subject.formation.map_or(nothing, |formation| formation.size),
-        ip: None,
-        state: InstanceState::Pending,
-        reason: None,
-        created_at: look.at,
-        started_at: None,
-        first_seen: look.moment,
-        running_since: None,
-        healthy: None,
-        missing_since: None,
-        ending: None,
-        stopped_at: None,
-        took: None,
-    }
+    let size = subject.formation.map_or(nothing, |formation| formation.size);
+    let generation = subject.formation.map_or(0, |formation| formation.generation);
+    Remembered { generation, ..Remembered::pending((InstanceKind::Demand, size), look.at, look.moment) }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tapit_engine::{EngineError, Forget};
 use tapit_model::{Code, Digest, ImageKey, ImageRef, ImageView, Outcome, PruneExtent, Refusal, describe};
 
-use super::transfer;
+use super::{outcome, transfer};
 use crate::api::TransferFrames;
 use crate::hub::Hub;
 use crate::keep::{self, amount};
@@ -132,20 +132,6 @@ pub async fn prune(hub: &Arc<Hub>, dry_run: bool) -> Result<Outcome, Refusal> {
         (names, false) => format!("deleted {}, freed {}", names.join(", "), amount(freed.bytes)),
     };
     Ok(outcome(message, dry_run, !freed.images.is_empty()))
-}
-
-fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
-    Outcome {
-        message,
-        changed,
-        dry_run,
-        inverse: None,
-        notes: Vec::new(),
-        revision: 0,
-        app: None,
-        process: None,
-        task: None,
-    }
 }
 
 pub(super) fn refused(error: &EngineError) -> Refusal {

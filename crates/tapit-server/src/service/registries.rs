@@ -4,6 +4,7 @@ use tapit_engine::EngineError;
 use tapit_model::{ImageRef, Outcome, Refusal, RegistryName, RegistryPatch, RegistrySettings, RegistryView, describe};
 use tapit_plan::app::ImageProgress;
 
+use super::outcome;
 use crate::hub::Hub;
 use crate::prepare;
 
@@ -93,20 +94,6 @@ fn ask_again(hub: &Hub) {
     };
     for image in &failed {
         prepare::forget_failure(hub, image);
-    }
-}
-
-fn outcome(message: String, dry_run: bool, changed: bool) -> Outcome {
-    Outcome {
-        message,
-        changed,
-        dry_run,
-        inverse: None,
-        notes: Vec::new(),
-        revision: 0,
-        app: None,
-        process: None,
-        task: None,
     }
 }
 

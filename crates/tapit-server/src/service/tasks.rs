@@ -49,8 +49,7 @@ fn with_events(
 }
 
 /// Refuses a task that there is not, or not any more.
-pub fn find<'a>(world: &'a World, app: &AppName, id: TaskId) -> Result<(&'a tapit_model::Process, &'a Task), Refusal> {
+fn find<'a>(world: &'a World, app: &AppName, id: TaskId) -> Result<(&'a tapit_model::Process, &'a Task), Refusal> {
     known_app(world, app)?;
-    let row = world.processes.get(&id.key(app)).and_then(|row| Some((row, row.task.as_ref()?)));
-    row.ok_or_else(|| unknown_task(world, app, id))
+    world.task(app, id).ok_or_else(|| unknown_task(world, app, id))
 }

@@ -19,8 +19,7 @@ pub fn image_view(world: &World, held: ImageView) -> ImageView {
 
 /// Those that something may still be made of: no task that has ended runs again.
 fn generations(world: &World) -> impl Iterator<Item = &Generation> {
-    let has_ended = |row: &Process| row.task.as_ref().is_some_and(|task| task.end.is_some());
-    world.generations.values().filter(move |row| !world.processes.get(&row.key).is_some_and(has_ended))
+    world.generations.values().filter(move |row| !world.processes.get(&row.key).is_some_and(Process::has_ended))
 }
 
 fn has(generation: &Generation, held: &ImageView) -> bool {

@@ -94,8 +94,7 @@ fn check(app: &AppName, patch: &ProcessPatch) -> Result<(), Refusal> {
 
 fn find<'a>(world: &'a World, app: &AppName, id: TaskId) -> Result<(&'a Process, &'a Task), Refusal> {
     find_app(world, app)?;
-    let row = world.processes.get(&id.key(app)).and_then(|row| Some((row, row.task.as_ref()?)));
-    row.ok_or_else(|| unknown(world, app, id))
+    world.task(app, id).ok_or_else(|| unknown(world, app, id))
 }
 
 /// There is no such task, or none any more.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use tapit_engine::{EngineError, LogPart, LogReading};
-use tapit_model::{InstanceId, LogLine, LogStream, Process, ProcessName, describe};
+use tapit_model::{InstanceId, LogLine, LogStream, ProcessKey, ProcessName, describe};
 use tokio::time::Instant;
 
 use super::merge::{Merged, Origin, pages};
@@ -165,11 +165,10 @@ impl Follower {
         let can_come = || match &query.instance {
             Some(_) => false,
             None => self.hub.ledger.read(|world| {
+                let Some(process) = &query.process else { return world.apps.contains_key(&query.app) };
                 // Nothing more comes of a task that has ended.
-                let goes_on = |row: &Process| row.task.as_ref().is_none_or(|task| task.end.is_none());
-                world.everything_of(&query.app).any(|row| {
-                    query.process.as_ref().is_some_and(|process| *process == row.key.process) && goes_on(row)
-                }) || (query.process.is_none() && world.apps.contains_key(&query.app))
+                let row = world.processes.get(&ProcessKey::new(&query.app, process));
+                row.is_some_and(|row| !row.has_ended())
             }),
         };
         self.open.is_empty() && !can_come()
