@@ -32,7 +32,7 @@ use super::{Api, Core};
 
 /// Each has a helper process and some buffers.
 const SESSIONS: u32 = 128;
-/// How long a client may take to read the last words of a server that ends.
+/// How long a client may take to read the last words of a session, and to hang up.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Signals are numbered from 1 to this.
 const LAST_SIGNAL: u8 = 64;
@@ -176,8 +176,11 @@ async fn run(upgrade: OnUpgrade, session: ExecSession, core: Arc<dyn Core>, _pla
             let Some(frame) = frame else { return };
             let is_last = matches!(frame, ExecFrame::Exit(_) | ExecFrame::Error(_));
             // Whoever hung up does not read either.
-            if writer.write_all(&frame.encode()).await.is_err() || is_last {
-                return finish(writer).await;
+            if writer.write_all(&frame.encode()).await.is_err() {
+                return;
+            }
+            if is_last {
+                return part(writer, &mut listening).await;
             }
         }
     };
@@ -188,9 +191,14 @@ async fn run(upgrade: OnUpgrade, session: ExecSession, core: Arc<dyn Core>, _pla
     listening.abort();
 }
 
-async fn finish(mut writer: Writer) {
-    // The client has the last frame; how the connection is closed changes nothing.
+/// Lets the client hang up first: a connection that is closed with unread input is reset, and what was told last may be
+/// lost with it.
+async fn part(mut writer: Writer, listening: &mut JoinHandle<Silence>) {
+    // A client that is gone already has read it, or never will.
     let _ = writer.shutdown().await;
+    if !listening.is_finished() {
+        let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+    }
 }
 
 /// What is to be told next; `None` when nobody listens.

@@ -42,7 +42,9 @@ pub async fn exec(session: &mut Session<'_, '_>, wanted: ExecWanted) -> Result<(
     let connection = session.client.upgrade(&path).await?;
     session.screen.flush()?;
     let raw = if at_terminal { Raw::enter() } else { None };
-    let status = converse(session.screen, frames(connection), signals).await;
+    let (reader, writer) = frames(connection);
+    let talk = Talk { heard: listen(reader), outgoing: speak(writer) };
+    let status = converse(session.screen, talk, Input::new(), signals).await;
     drop(raw);
     match status? {
         0 => Ok(()),
@@ -50,18 +52,19 @@ pub async fn exec(session: &mut Session<'_, '_>, wanted: ExecWanted) -> Result<(
     }
 }
 
+/// Both directions of the connection.
+struct Talk {
+    heard: mpsc::Receiver<ExecFrame>,
+    outgoing: mpsc::Sender<ExecFrame>,
+}
+
 /// Until the command has ended; answers its status.
-async fn converse(
-    screen: &mut Screen<'_>,
-    (reader, writer): (FrameReader, FrameWriter),
-    mut signals: Signals,
-) -> Result<u8, Stop> {
-    let mut input = Input::new();
-    let mut heard = listen(reader);
-    let outgoing = speak(writer);
+async fn converse(screen: &mut Screen<'_>, mut talk: Talk, mut input: Input, mut signals: Signals) -> Result<u8, Stop> {
+    // A server that takes no more may have said how the command ended, which is still to be heard.
+    let mut is_taken = true;
     loop {
         let frame = tokio::select! {
-            heard = heard.recv() => match heard {
+            heard = talk.heard.recv() => match heard {
                 Some(ExecFrame::Stdout(bytes)) => {
                     screen.pass(&bytes)?;
                     continue;
@@ -80,12 +83,10 @@ async fn converse(
                     ExecFrame::Stdin(_) | ExecFrame::StdinEnd | ExecFrame::Resize(_) | ExecFrame::Signal(_),
                 ) | None => return Err(lost().into()),
             },
-            frame = input.next(), if input.may_send() => frame,
-            frame = signals.next() => frame,
+            frame = input.next(), if is_taken && input.may_send() => frame,
+            frame = signals.next(), if is_taken => frame,
         };
-        if outgoing.send(frame).await.is_err() {
-            return Err(lost().into());
-        }
+        is_taken = talk.outgoing.send(frame).await.is_ok();
     }
 }
 
@@ -206,5 +207,38 @@ impl Signals {
             self.resized.poll_recv(context).map(|_| ExecFrame::Resize(terminal::size()))
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Terminals;
+    use crate::surroundings::Surroundings;
+
+    #[tokio::test]
+    async fn how_a_command_ended_is_heard_also_after_a_server_has_stopped_taking_its_input() {
+        let (told, heard) = mpsc::channel(QUEUE);
+        let (outgoing, taken) = mpsc::channel(QUEUE);
+        drop(taken);
+        let (read, blocks) = mpsc::channel(1);
+        read.send(b"y\n".to_vec()).await.expect("has room");
+        let (mut output, mut talk) = (Vec::new(), Vec::new());
+        let mut input = std::io::empty();
+        let mut screen =
+            Screen::new(&mut output, &mut talk, &mut input, Terminals::default(), &Surroundings::default());
+        let input = Input { blocks, ended: false, on_their_way: 0 };
+        let conversation = converse(
+            &mut screen,
+            Talk { heard, outgoing },
+            input,
+            Signals::new().expect("signals can be listened for"),
+        );
+        let server = async {
+            read.send(b"y\n".to_vec()).await.expect("the first was read");
+            told.send(ExecFrame::Exit(5)).await.expect("it is listened to");
+        };
+        let (status, ()) = tokio::join!(conversation, server);
+        assert!(matches!(status, Ok(5)), "{status:?}");
     }
 }

@@ -69,6 +69,16 @@ async fn frames_go_both_ways_and_the_last_is_the_status() {
 }
 
 #[tokio::test]
+async fn a_client_may_still_talk_when_the_command_has_ended() {
+    let server = Server::start();
+    let mut frames = Frames::open(&server).await;
+    frames.send(&ExecFrame::StdinEnd.encode()).await;
+    assert_eq!(frames.next().await, Some(ExecFrame::Exit(7)));
+    assert_eq!(frames.next().await, None);
+    frames.send(&ExecFrame::Stdin(b"late".to_vec()).encode()).await;
+}
+
+#[tokio::test]
 async fn a_frame_that_is_none_ends_the_session_with_a_reason() {
     let server = Server::start();
     let wrong: [&[u8]; 4] =
