@@ -13,6 +13,7 @@ use tapit_model::{Code, EngineKind, ProcessObserved, Refusal, Revision, describe
 use tapit_router::{Router, RouterError};
 use tapit_store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -57,6 +58,9 @@ pub enum ServerError {
     Runtime(#[source] std::io::Error),
 }
 
+/// A blocking call that hangs (a dead disk) must not keep a server from ending.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
 /// Runs a server in the foreground until SIGTERM or SIGINT.
 pub fn run(args: ServerArgs) -> ExitCode {
     let token = std::env::var("TAPIT_TOKEN").ok().filter(|token| !token.is_empty());
@@ -68,7 +72,12 @@ pub fn run(args: ServerArgs) -> ExitCode {
         }
     };
     init_logging(config.log_format);
-    match with_runtime(serve(config)) {
+    let served = requests().and_then(|requests| {
+        let served = with_runtime(serve(config, requests.handle().clone()));
+        requests.shutdown_timeout(LAST_CALLS);
+        served
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tapit: {}", describe(&error));
@@ -88,9 +97,15 @@ pub(crate) fn with_runtime<T>(future: impl Future<Output = Result<T, ServerError
         .build()
         .map_err(ServerError::Runtime)?;
     let result = runtime.block_on(future);
-    // A blocking call that hangs (a dead disk) must not keep a server from ending.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(LAST_CALLS);
     result
+}
+
+/// A runtime for the router alone, so that no request waits for what the server does meanwhile to start and to end
+/// instances.
+fn requests() -> Result<Runtime, ServerError> {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().thread_name("router").build().map_err(ServerError::Runtime)
 }
 
 fn init_logging(format: LogFormat) {
@@ -104,7 +119,7 @@ fn init_logging(format: LogFormat) {
     };
 }
 
-async fn serve(config: Config) -> Result<(), ServerError> {
+async fn serve(config: Config, requests: Handle) -> Result<(), ServerError> {
     make_data_dir(&config.data_dir)?;
     let lock = DataDirLock::take(&config.data_dir)?;
     // Once more when the store is open; until then nothing of the other engine's is touched.
@@ -113,7 +128,10 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     empty_spool(&config.data_dir)?;
     let ledger = Ledger::open(Store::open(&store_path(&config.data_dir))?)?;
     ledger.read(|world| engine::claim(&config.data_dir, &config.engine, world))?;
-    let router = Router::bind(config.http)?;
+    let router = {
+        let _entered = requests.enter();
+        Router::bind(config.http)?
+    };
     let http = router.local_addr();
     let engine = open_engine(&config, &router).await?;
     engine.adopt(ledger.read(reconcile::initial_targets)).await?;
@@ -131,7 +149,7 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     hub.snapshot().observed = seen_before.into_iter().map(|(key, instances)| earlier(key, instances)).collect();
 
     let (close, closing) = watch::channel(false);
-    let serving = tokio::spawn(router.serve(closed(closing.clone())));
+    let serving = requests.spawn(router.serve(closed(closing.clone())));
     let reconciling = tokio::spawn(reconcile::run(Arc::clone(&hub), closing.clone()));
     let keeping = tokio::spawn(keep::run(Arc::clone(&hub), closing.clone()));
     let core = Arc::new(Service::new(Arc::clone(&hub)));
