@@ -27,7 +27,15 @@ pub enum LockError {
 /// Held as long as it lives.
 #[derive(Debug)]
 pub struct DataDirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataDirLock {
+    /// Not left to the closing of the file: a helper that is just about to be run has it open as well.
+    fn drop(&mut self) {
+        // The kernel does it when the last of them is closed, if not now.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DataDirLock {
@@ -52,7 +60,7 @@ impl DataDirLock {
         file.set_len(0).map_err(io)?;
         file.rewind().map_err(io)?;
         write!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -80,8 +88,11 @@ mod tests {
             Err(LockError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id() as i32)),
             other => panic!("{other:?}"),
         }
+        // As a child has it between its fork and its program.
+        let inherited = first.file.try_clone().expect("a descriptor");
         drop(first);
         DataDirLock::take(dir.path()).expect("free again");
+        drop(inherited);
     }
 
     #[test]
