@@ -20,6 +20,22 @@ fn addresses(shown: &Value) -> BTreeSet<String> {
     instances.iter().filter_map(|one| one["ip"].as_str()).map(|ip| format!(" {ip}:")).collect()
 }
 
+/// Whether a request failed at a target that is not one of these. AWS's load balancer sends nothing to a target before it has
+/// passed a check; the emulator's makes none, and sends requests to a container whose program does not listen yet.
+fn never_checked(serving: BTreeSet<String>) -> impl Fn(&str) -> bool {
+    move |why| why.contains("connect error") && !serving.iter().any(|ip| why.contains(ip))
+}
+
+/// Runs a command that replaces instances while requests go to them.
+fn lose_none(server: &Server, command: &str) {
+    let serving = addresses(&server.show("default"));
+    let load = server.load("shop");
+    load.until_answered(SOME);
+    server.tapit(command).ok();
+    load.until_answered(SOME);
+    load.finish().forgive(never_checked(serving)).assert_none_failed(command);
+}
+
 #[test]
 fn a_restart_and_a_new_image_replace_every_container_and_lose_no_request() {
     let Some(server) = Server::with_images() else { return };
@@ -27,15 +43,9 @@ fn a_restart_and_a_new_image_replace_every_container_and_lose_no_request() {
     let first = (healthy(&server.show("default")), containers(&server));
     assert_eq!((first.0.len(), first.1.len()), (4, 4));
 
-    let load = server.load("shop");
-    load.until_answered(SOME);
-    server.tapit("restart process name=default --wait").ok();
-    load.until_answered(SOME);
+    lose_none(&server, "restart process name=default --wait");
     let second = (healthy(&server.show("default")), containers(&server));
-    server.tapit("set process image=web:v2 --wait").ok();
-    load.until_answered(SOME);
-    load.finish().assert_none_failed("restart and new image on ECS");
-
+    lose_none(&server, "set process image=web:v2 --wait");
     let third = (healthy(&server.show("default")), containers(&server));
     for (earlier, later) in [(&first, &second), (&second, &third)] {
         assert_eq!(later.0.len(), 4, "{later:?}");
@@ -57,9 +67,7 @@ fn an_image_that_exits_at_once_is_rolled_back_while_the_old_one_serves() {
     load.until_answered(SOME);
     server.tapit("set process image=web:failing --wait").exits(1);
     load.until_answered(SOME);
-    // AWS's load balancer sends nothing to a target before it has passed a check; the emulator's makes none.
-    let never_checked = |why: &str| why.contains("connect error") && !serving.iter().any(|ip| why.contains(ip));
-    load.finish().forgive(never_checked).assert_none_failed("an image that exits at once on ECS");
+    load.finish().forgive(never_checked(serving)).assert_none_failed("an image that exits at once on ECS");
 
     let shown = until(60, "rid of the new generation", || {
         let shown = server.show("default");
