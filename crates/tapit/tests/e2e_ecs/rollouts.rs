@@ -5,25 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::harness::views::{healthy, present};
-use crate::harness::{SMALL, Server, holds, until};
+use crate::harness::{SMALL, Server, addresses, holds, never_checked, until};
 
 /// Requests that must be answered before, between and after the steps of a rollout.
 const SOME: u64 = 50;
 
 fn containers(server: &Server) -> BTreeSet<String> {
     server.account().containers().into_iter().map(|container| container.id).collect()
-}
-
-/// Of all instances, as a target of the load balancer is named.
-fn addresses(shown: &Value) -> BTreeSet<String> {
-    let instances = shown["instances"].as_array().expect("a list");
-    instances.iter().filter_map(|one| one["ip"].as_str()).map(|ip| format!(" {ip}:")).collect()
-}
-
-/// Whether a request failed at a target that is not one of these. AWS's load balancer sends nothing to a target before it has
-/// passed a check; the emulator's makes none, and sends requests to a container whose program does not listen yet.
-fn never_checked(serving: BTreeSet<String>) -> impl Fn(&str) -> bool {
-    move |why| why.contains("connect error") && !serving.iter().any(|ip| why.contains(ip))
 }
 
 /// Runs a command that replaces instances while requests go to them.

@@ -17,7 +17,10 @@ pub mod server;
 #[allow(dead_code, reason = "the tests of the embedded engine use more of it")]
 pub mod views;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 pub use server::Server;
 
@@ -43,4 +46,16 @@ pub fn until<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Result<T, St
 /// `Ok` when it holds, else what was seen instead.
 pub fn holds(condition: bool, seen: impl std::fmt::Display) -> Result<(), String> {
     if condition { Ok(()) } else { Err(seen.to_string()) }
+}
+
+/// Of all instances, as a target of the load balancer is named.
+pub fn addresses(shown: &Value) -> BTreeSet<String> {
+    let instances = shown["instances"].as_array().expect("a list");
+    instances.iter().filter_map(|one| one["ip"].as_str()).map(|ip| format!(" {ip}:")).collect()
+}
+
+/// Whether a request failed at a target that is not one of these. AWS's load balancer sends nothing to a target before it has
+/// passed a check; the emulator's makes none, and sends requests to a container whose program does not listen yet.
+pub fn never_checked(serving: BTreeSet<String>) -> impl Fn(&str) -> bool {
+    move |why| why.contains("connect error") && !serving.iter().any(|ip| why.contains(ip))
 }
